@@ -1,0 +1,95 @@
+//! The words that every floor shares: messages, tool calls, steps, usage.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Holds one message of a conversation, by role.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    System(String),
+    User(String),
+    Assistant { text: String, calls: Vec<ToolCall> },
+    Tool { call_id: String, text: String },
+}
+
+impl Message {
+    /// Returns the length of the message's text in bytes, tool arguments included.
+    pub fn len(&self) -> usize {
+        match self {
+            Message::System(text) | Message::User(text) | Message::Tool { text, .. } => text.len(),
+            Message::Assistant { text, calls } => {
+                text.len() + calls.iter().map(|call| call.name.len() + call.arguments.to_string().len()).sum::<usize>()
+            }
+        }
+    }
+}
+
+/// Describes a tool to a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// A JSON schema of the arguments, an object.
+    pub parameters: Value,
+}
+
+/// Holds what a model asked a tool to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    #[serde(skip)]
+    pub id: String,
+    pub name: String,
+    pub arguments: Value,
+}
+
+/// Holds one step of a turn: thought, action and observation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub thought: String,
+    pub action: ToolCall,
+    pub observation: String,
+    pub success: bool,
+    pub started_at: chrono::DateTime<chrono::Utc>,
+    pub duration_ms: u64,
+}
+
+/// Counts tokens as the server reported them; a number that it did not report is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, b) => b,
+            (a, None) => a,
+            (Some(a), Some(b)) => Some(a + b),
+        };
+        self.input_tokens = add(self.input_tokens, other.input_tokens);
+        self.output_tokens = add(self.output_tokens, other.output_tokens);
+    }
+}
+
+/// Says how a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Completed,
+    Interrupted,
+    Failed,
+}
+
+impl Status {
+    /// Returns the word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Completed => "completed",
+            Status::Interrupted => "interrupted",
+            Status::Failed => "failed",
+        }
+    }
+}

@@ -14,18 +14,6 @@ pub enum Message {
     Tool { call_id: String, text: String },
 }
 
-impl Message {
-    /// Returns the length of the message's text in bytes, tool arguments included.
-    pub fn len(&self) -> usize {
-        match self {
-            Message::System(text) | Message::User(text) | Message::Tool { text, .. } => text.len(),
-            Message::Assistant { text, calls } => {
-                text.len() + calls.iter().map(|call| call.name.len() + call.arguments.to_string().len()).sum::<usize>()
-            }
-        }
-    }
-}
-
 /// Describes a tool to a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolSpec {

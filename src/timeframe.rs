@@ -1,11 +1,12 @@
 //! Turns what a person types for a time into a half-open UTC range.
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
+};
 
 /// The forms that [`range`] accepts, for error messages and help.
-pub const ACCEPTED: &str =
-    "2025-09-15, 2025-09-15T10:00, 2025-09-15 10:00, 2025-09-15T10:00:30, 2025-09-15T10:00Z, 2025-09-15T10:00+02:00";
+pub const ACCEPTED: &str = "2025-09-15, 2025-09-15T10:00, 2025-09-15 10:00, 2025-09-15T10:00:30, 2025-09-15T10:00Z, 2025-09-15T10:00+02:00";
 
 /// Holds a half-open range of time: `from` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,12 @@ pub fn range(text: &str) -> Result<Range> {
 pub fn between(from: &str, until: &str) -> Result<Range> {
     let from = self::from(from)?;
     let until = self::until(until)?;
-    if until < from {
-        bail!("the end `{}` is before the beginning `{}`", until.to_rfc3339(), from.to_rfc3339());
+    if until <= from {
+        bail!(
+            "the end `{}` is not after the beginning `{}`",
+            until.to_rfc3339(),
+            from.to_rfc3339()
+        );
     }
     Ok(Range { from, until })
 }
@@ -41,7 +46,11 @@ pub fn from(text: &str) -> Result<DateTime<Utc>> {
 /// Reads the moment at which a window that ends with `text` ends: the end of the day for a date, the moment itself for a time.
 pub fn until(text: &str) -> Result<DateTime<Utc>> {
     let range = range(text)?;
-    Ok(if is_date(text) { range.until } else { range.from })
+    Ok(if is_date(text) {
+        range.until
+    } else {
+        range.from
+    })
 }
 
 fn is_date(text: &str) -> bool {
@@ -52,20 +61,34 @@ fn range_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<Range> {
     let text = text.trim();
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
-        return Ok(Range { from: start_of_day(date, zone), until: start_of_day(next, zone) });
+        return Ok(Range {
+            from: start_of_day(date, zone),
+            until: start_of_day(next, zone),
+        });
     }
-    for (format, seconds) in [("%Y-%m-%d %H:%M", 60), ("%Y-%m-%d %H:%M:%S", 1), ("%Y-%m-%d %H:%M:%S%.f", 1)] {
+    for (format, seconds) in [
+        ("%Y-%m-%d %H:%M", 60),
+        ("%Y-%m-%d %H:%M:%S", 1),
+        ("%Y-%m-%d %H:%M:%S%.f", 1),
+    ] {
         // A blank and a T mean the same; an offset may follow either.
         let text = match text.as_bytes().get(10) {
             Some(b'T' | b't') => format!("{} {}", &text[..10], &text[11..]),
             _ => text.to_owned(),
         };
-        let span = |from: DateTime<Utc>| Range { from, until: from + TimeDelta::seconds(seconds) };
+        let span = |from: DateTime<Utc>| Range {
+            from,
+            until: from + TimeDelta::seconds(seconds),
+        };
         if let Ok(local) = NaiveDateTime::parse_from_str(&text, format) {
             return Ok(span(resolve(local, zone)));
         }
-        let zulu = text.strip_suffix(['Z', 'z']).map(|text| format!("{text}+00:00"));
-        if let Ok(fixed) = DateTime::parse_from_str(zulu.as_deref().unwrap_or(&text), &format!("{format}%:z")) {
+        let zulu = text
+            .strip_suffix(['Z', 'z'])
+            .map(|text| format!("{text}+00:00"));
+        if let Ok(fixed) =
+            DateTime::parse_from_str(zulu.as_deref().unwrap_or(&text), &format!("{format}%:z"))
+        {
             return Ok(span(fixed.with_timezone(&Utc)));
         }
     }
@@ -80,7 +103,10 @@ fn start_of_day<Z: TimeZone>(date: NaiveDate, zone: &Z) -> DateTime<Utc> {
 fn resolve<Z: TimeZone>(local: NaiveDateTime, zone: &Z) -> DateTime<Utc> {
     // Zones skip at most a day (Samoa in 2011), in steps of at least 15 minutes.
     (0..=24 * 4)
-        .find_map(|quarter| zone.from_local_datetime(&(local + TimeDelta::minutes(15 * quarter))).earliest())
+        .find_map(|quarter| {
+            zone.from_local_datetime(&(local + TimeDelta::minutes(15 * quarter)))
+                .earliest()
+        })
         .map_or_else(|| local.and_utc(), |time| time.with_timezone(&Utc))
 }
 
@@ -94,23 +120,56 @@ mod tests {
         let zone = FixedOffset::east_opt(2 * 3600).unwrap();
         let range = range_in(text, &zone).unwrap();
         let shown = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-        assert_eq!((shown(range.from), shown(range.until)), (from.into(), until.into()), "{text}");
+        assert_eq!(
+            (shown(range.from), shown(range.until)),
+            (from.into(), until.into()),
+            "{text}"
+        );
     }
 
     #[test]
     fn local_and_offset_times_are_read() {
         check("2025-09-15", "2025-09-14T22:00:00Z", "2025-09-15T22:00:00Z");
-        check("2025-09-15T10:00", "2025-09-15T08:00:00Z", "2025-09-15T08:01:00Z");
-        check(" 2025-09-15 10:00:30 ", "2025-09-15T08:00:30Z", "2025-09-15T08:00:31Z");
-        check("2025-09-15T10:00Z", "2025-09-15T10:00:00Z", "2025-09-15T10:01:00Z");
-        check("2025-09-15 10:00:00-05:30", "2025-09-15T15:30:00Z", "2025-09-15T15:30:01Z");
-        check("2025-09-15T10:00:00.250+00:00", "2025-09-15T10:00:00Z", "2025-09-15T10:00:01Z");
+        check(
+            "2025-09-15T10:00",
+            "2025-09-15T08:00:00Z",
+            "2025-09-15T08:01:00Z",
+        );
+        check(
+            " 2025-09-15 10:00:30 ",
+            "2025-09-15T08:00:30Z",
+            "2025-09-15T08:00:31Z",
+        );
+        check(
+            "2025-09-15T10:00Z",
+            "2025-09-15T10:00:00Z",
+            "2025-09-15T10:01:00Z",
+        );
+        check(
+            "2025-09-15 10:00:00-05:30",
+            "2025-09-15T15:30:00Z",
+            "2025-09-15T15:30:01Z",
+        );
+        check(
+            "2025-09-15T10:00:00.250+00:00",
+            "2025-09-15T10:00:00Z",
+            "2025-09-15T10:00:01Z",
+        );
         check("2024-02-29", "2024-02-28T22:00:00Z", "2024-02-29T22:00:00Z");
     }
 
     #[test]
     fn what_is_no_time_is_an_error_that_shows_the_accepted_forms() {
-        for text in ["", "tomorrow", "2025-13-01", "2025-02-29", "2025-09-15T25:00", "15/09/2025", "2025-09-15é10:00", "' OR 1=1"] {
+        for text in [
+            "",
+            "tomorrow",
+            "2025-13-01",
+            "2025-02-29",
+            "2025-09-15T25:00",
+            "15/09/2025",
+            "2025-09-15é10:00",
+            "' OR 1=1",
+        ] {
             let error = range(text).unwrap_err().to_string();
             assert!(error.contains("accepted: 2025-09-15"), "{text}: {error}");
         }

@@ -1,5 +1,6 @@
 //! Speaks to a model: requests in, a stream of events out, one file per wire format.
 
+mod connect;
 mod http;
 mod lines;
 mod offline;
@@ -14,6 +15,7 @@ use futures::stream::BoxStream;
 
 use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
 
+pub use connect::connect;
 pub use offline::Offline;
 pub use ollama::Ollama;
 pub use openai::OpenAi;
@@ -56,7 +58,10 @@ pub enum ChatEvent {
     /// The exact body of the request, first of all events; absent where nothing is sent.
     Sent(String),
     /// The request is tried again after this delay, for this reason.
-    Retry { reason: String, delay: Duration },
+    Retry {
+        reason: String,
+        delay: Duration,
+    },
     Text(String),
     Reasoning(String),
     ToolCall(ToolCall),
@@ -93,25 +98,53 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProviderError {
     #[error("cannot reach {provider} at `{url}`: {reason}")]
-    Unreachable { provider: &'static str, url: String, reason: String },
+    Unreachable {
+        provider: &'static str,
+        url: String,
+        reason: String,
+    },
     #[error("{provider} has no model `{model}`: {message}")]
-    NoSuchModel { provider: &'static str, model: String, message: String },
+    NoSuchModel {
+        provider: &'static str,
+        model: String,
+        message: String,
+    },
     #[error("{provider} has no model")]
     NoModel { provider: &'static str },
     #[error("{provider} refused the key: {message}")]
-    Unauthorized { provider: &'static str, message: String },
+    Unauthorized {
+        provider: &'static str,
+        message: String,
+    },
     #[error("`{url}` wants a key, and `OPENAI_API_KEY` is not set")]
     NoKey { url: String },
     #[error("{provider} answered {status}: {message}")]
-    Status { provider: &'static str, status: u16, message: String },
+    Status {
+        provider: &'static str,
+        status: u16,
+        message: String,
+    },
     #[error("{provider} reported: {message}")]
-    Reported { provider: &'static str, message: String },
+    Reported {
+        provider: &'static str,
+        message: String,
+    },
     #[error("the answer of {provider} broke off: {reason}")]
-    Broken { provider: &'static str, reason: String },
+    Broken {
+        provider: &'static str,
+        reason: String,
+    },
     #[error("{provider} was silent for {seconds} s")]
-    Stalled { provider: &'static str, seconds: u64 },
+    Stalled {
+        provider: &'static str,
+        seconds: u64,
+    },
     #[error("cannot read what {provider} sent: {reason}: `{line}`")]
-    Malformed { provider: &'static str, reason: String, line: String },
+    Malformed {
+        provider: &'static str,
+        reason: String,
+        line: String,
+    },
     #[error("`{url}` is not a base URL: {reason}")]
     BadUrl { url: String, reason: String },
 }
@@ -121,4 +154,85 @@ pub struct Connected {
     pub provider: Arc<dyn Provider>,
     /// What the person should know about the choice.
     pub notice: Option<String>,
+}
+
+impl ProviderError {
+    /// Returns what a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            ProviderError::Unreachable {
+                provider: "Ollama", ..
+            } => "start it with `ollama serve`, or choose another provider with `--provider`"
+                .to_owned(),
+            ProviderError::Unreachable { .. } | ProviderError::BadUrl { .. } => {
+                "check `--base-url`, or choose another provider with `--provider`".to_owned()
+            }
+            ProviderError::NoSuchModel {
+                provider: "Ollama",
+                model,
+                ..
+            } => {
+                format!("fetch it with `ollama pull {model}`, or list what is there with `/model`")
+            }
+            ProviderError::NoSuchModel { .. } => "list what is there with `/model`".to_owned(),
+            ProviderError::NoModel { provider: "Ollama" } => {
+                "fetch one with `ollama pull llama3.2`".to_owned()
+            }
+            ProviderError::NoModel { .. } => "name one with `--model`".to_owned(),
+            ProviderError::Unauthorized { .. } => "check the key in `OPENAI_API_KEY`".to_owned(),
+            ProviderError::NoKey { .. } => {
+                "set `OPENAI_API_KEY`, or choose another provider with `--provider`".to_owned()
+            }
+            ProviderError::Stalled { .. } => {
+                "raise `idle_timeout_s` in config.toml if the model is only slow".to_owned()
+            }
+            ProviderError::Status { status: 429, .. } => {
+                "the server limits how often it may be asked; wait and try again".to_owned()
+            }
+            ProviderError::Malformed { .. } => {
+                "check that `--base-url` and `--provider` fit together".to_owned()
+            }
+            ProviderError::Status { .. }
+            | ProviderError::Reported { .. }
+            | ProviderError::Broken { .. } => return None,
+        })
+    }
+}
+
+/// Returns tools in the form that both APIs take.
+fn offered(tools: &[ToolSpec]) -> serde_json::Value {
+    tools
+        .iter()
+        .map(|tool| serde_json::json!({"type": "function", "function": tool}))
+        .collect()
+}
+
+#[cfg(test)]
+mod testing {
+    use super::ChatEvent;
+    use super::http::Decode;
+    use super::lines::Lines;
+
+    /// Checks that a recorded answer decodes to the same events whole and cut at every byte.
+    #[track_caller]
+    pub fn check<D: Decode>(recorded: &str, decoder: impl Fn() -> D, expected: &[ChatEvent]) {
+        for cut in 0..=recorded.len() {
+            let (mut lines, mut decoder, mut events) = (Lines::default(), decoder(), Vec::new());
+            for chunk in [&recorded.as_bytes()[..cut], &recorded.as_bytes()[cut..]] {
+                for line in lines.push(chunk).unwrap() {
+                    events.extend(decoder.line(&line).unwrap());
+                }
+            }
+            if let Some(line) = lines.finish() {
+                events.extend(decoder.line(&line).unwrap());
+            }
+            if !events
+                .iter()
+                .any(|event| matches!(event, ChatEvent::Done(_)))
+            {
+                events.extend(decoder.end());
+            }
+            assert_eq!(events, expected, "cut at byte {cut}");
+        }
+    }
 }

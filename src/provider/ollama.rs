@@ -1,0 +1,284 @@
+//! Ollama: request body and line decoder (<https://github.com/ollama/ollama/blob/main/docs/api.md>).
+
+use futures::future::BoxFuture;
+use serde_json::{Map, Value, json};
+
+use super::http::{Decode, DecodeError, Http};
+use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError, Settings};
+use crate::conversation::{Message, ToolCall, Usage};
+
+/// The port where Ollama listens when nobody says.
+const PORT: u16 = 11434;
+
+/// Speaks to an Ollama server.
+pub struct Ollama(Http);
+
+impl Ollama {
+    /// Prepares to talk to the server at `host`, which may be anything that `OLLAMA_HOST` may be.
+    pub fn new(host: &str, settings: &Settings) -> Result<Ollama, ProviderError> {
+        Ok(Ollama(Http::new("Ollama", base_url(host), None, settings)?))
+    }
+}
+
+impl Provider for Ollama {
+    fn name(&self) -> &'static str {
+        "ollama"
+    }
+
+    fn chat(&self, request: ChatRequest) -> ChatStream {
+        self.0.stream(
+            "/api/chat",
+            body(&request),
+            request.model,
+            Decoder::default(),
+        )
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>> {
+        Box::pin(async {
+            let tags = self.0.get_json("/api/tags").await?;
+            let Some(models) = tags["models"].as_array() else {
+                return Err(ProviderError::Malformed {
+                    provider: "Ollama",
+                    reason: "no list of models".to_owned(),
+                    line: tags.to_string().chars().take(200).collect(),
+                });
+            };
+            let models = models.iter();
+            Ok(models
+                .filter_map(|model| model["name"].as_str().map(str::to_owned))
+                .collect())
+        })
+    }
+}
+
+/// Completes what `OLLAMA_HOST` may hold: a host, a host and port, or a URL.
+pub fn base_url(host: &str) -> String {
+    let host = host.trim().trim_end_matches('/');
+    let url = if host.contains("://") {
+        host.to_owned()
+    } else if host.rsplit_once(':').is_some_and(|(name, port)| {
+        port.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']'))
+    }) {
+        format!("http://{host}")
+    } else {
+        format!("http://{host}:{PORT}")
+    };
+    // The address that a server listens on everywhere is none to connect to.
+    url.replacen("://0.0.0.0", "://127.0.0.1", 1)
+}
+
+/// Returns the request body. The messages come last, so that a longer conversation shares the beginning of a shorter one.
+fn body(request: &ChatRequest) -> String {
+    let options = &request.options;
+    let mut settings = Map::new();
+    settings.insert("num_ctx".to_owned(), json!(options.context_window));
+    let set = [
+        ("temperature", options.temperature.map(Value::from)),
+        ("num_predict", options.max_tokens.map(Value::from)),
+        ("seed", options.seed.map(Value::from)),
+        ("top_p", options.top_p.map(Value::from)),
+    ];
+    settings.extend(
+        set.into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
+    let mut body = json!({"model": request.model, "stream": true, "options": settings});
+    if !request.tools.is_empty() {
+        body["tools"] = super::offered(&request.tools);
+    }
+    let mut calls: Vec<&ToolCall> = Vec::new();
+    let mut messages = Vec::new();
+    for message in &request.messages {
+        messages.push(match message {
+            Message::System(text) => json!({"role": "system", "content": text}),
+            Message::User(text) => json!({"role": "user", "content": text}),
+            Message::Assistant { text, calls: made } if made.is_empty() => json!({"role": "assistant", "content": text}),
+            Message::Assistant { text, calls: made } => {
+                calls.extend(made);
+                let made: Vec<_> = made.iter().map(|call| json!({"function": {"name": call.name, "arguments": call.arguments}})).collect();
+                json!({"role": "assistant", "content": text, "tool_calls": made})
+            }
+            Message::Tool { call_id, text } => {
+                let name = calls.iter().rev().find(|call| call.id == *call_id).map_or("", |call| call.name.as_str());
+                json!({"role": "tool", "content": text, "tool_name": name})
+            }
+        });
+    }
+    body["messages"] = messages.into();
+    body.to_string()
+}
+
+/// Decodes the lines of an answer, one JSON object each.
+#[derive(Default)]
+struct Decoder {
+    calls: usize,
+}
+
+impl Decode for Decoder {
+    fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError> {
+        if line.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let line: Value = serde_json::from_str(line)
+            .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        if let Some(error) = line["error"].as_str() {
+            return Err(DecodeError::Reported(error.to_owned()));
+        }
+        let message = &line["message"];
+        let text = |name: &str| {
+            message[name]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let mut events = Vec::new();
+        events.extend(text("thinking").map(ChatEvent::Reasoning));
+        events.extend(text("content").map(ChatEvent::Text));
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            let function = &call["function"];
+            let name = function["name"].as_str().unwrap_or_default().to_owned();
+            events.push(ChatEvent::ToolCall(ToolCall {
+                id: format!("call_{}", self.calls),
+                name,
+                arguments: Some(&function["arguments"])
+                    .filter(|arguments| !arguments.is_null())
+                    .cloned()
+                    .unwrap_or_else(|| json!({})),
+            }));
+            self.calls += 1;
+        }
+        if line["done"] == true {
+            let usage = Usage {
+                input_tokens: line["prompt_eval_count"].as_u64(),
+                output_tokens: line["eval_count"].as_u64(),
+            };
+            events.push(ChatEvent::Done(
+                Some(usage).filter(|usage| *usage != Usage::default()),
+            ));
+        } else if message.is_null() {
+            return Err(DecodeError::Malformed(
+                "neither a message nor the end".to_owned(),
+            ));
+        }
+        Ok(events)
+    }
+
+    fn end(&mut self) -> Vec<ChatEvent> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, testing};
+    use super::*;
+    use crate::conversation::ToolSpec;
+
+    const RECORDED: &str = concat!(
+        r#"{"model":"llama3.2","created_at":"2026-11-20T13:02:11.1Z","message":{"role":"assistant","content":"","thinking":"Let me see"},"done":false}"#,
+        "\n",
+        r#"{"model":"llama3.2","message":{"role":"assistant","content":"naïve 東","thinking":"…","tool_calls":[{"function":{"name":"a","arguments":{"x":1}}},{"function":{"name":"b","arguments":{}}}]},"done":false}"#,
+        "\r\n\n",
+        r#"{"model":"llama3.2","message":{"role":"assistant","content":"京 🦀"},"done":false}"#,
+        "\n",
+        r#"{"model":"llama3.2","message":{"role":"assistant","content":""},"done_reason":"stop","done":true,"prompt_eval_count":26,"eval_count":9}"#,
+    );
+
+    #[test]
+    fn an_answer_decodes_the_same_wherever_it_is_cut() {
+        let call = |id: &str, name: &str, arguments: Value| {
+            ChatEvent::ToolCall(ToolCall {
+                id: id.into(),
+                name: name.into(),
+                arguments,
+            })
+        };
+        let expected = vec![
+            ChatEvent::Reasoning("Let me see".into()),
+            ChatEvent::Reasoning("…".into()),
+            ChatEvent::Text("naïve 東".into()),
+            call("call_0", "a", json!({"x": 1})),
+            call("call_1", "b", json!({})),
+            ChatEvent::Text("京 🦀".into()),
+            ChatEvent::Done(Some(Usage {
+                input_tokens: Some(26),
+                output_tokens: Some(9),
+            })),
+        ];
+        testing::check(RECORDED, Decoder::default, &expected);
+    }
+
+    #[test]
+    fn errors_and_noise_are_told_apart() {
+        let line = |line: &str| Decoder::default().line(line);
+        assert_eq!(
+            line(r#"{"error":"out of memory"}"#),
+            Err(DecodeError::Reported("out of memory".into()))
+        );
+        assert!(matches!(line("<html>"), Err(DecodeError::Malformed(_))));
+        assert!(matches!(line("{}"), Err(DecodeError::Malformed(_))));
+        assert_eq!(line(r#"{"done":true}"#), Ok(vec![ChatEvent::Done(None)]));
+    }
+
+    #[test]
+    fn the_body_holds_options_tools_and_messages() {
+        let call = ToolCall {
+            id: "call_0".into(),
+            name: "look".into(),
+            arguments: json!({"at": "x"}),
+        };
+        let request = ChatRequest {
+            model: "llama3.2".into(),
+            messages: vec![
+                Message::System("be brief".into()),
+                Message::User("hi".into()),
+                Message::Assistant {
+                    text: String::new(),
+                    calls: vec![call],
+                },
+                Message::Tool {
+                    call_id: "call_0".into(),
+                    text: "seen".into(),
+                },
+            ],
+            tools: vec![ToolSpec {
+                name: "look".into(),
+                description: "Look.".into(),
+                parameters: json!({"type": "object"}),
+            }],
+            options: Options {
+                temperature: Some(0.5),
+                max_tokens: Some(7),
+                seed: Some(-1),
+                top_p: None,
+                context_window: 8192,
+            },
+        };
+        assert_eq!(
+            body(&request),
+            concat!(
+                r#"{"model":"llama3.2","stream":true,"options":{"num_ctx":8192,"temperature":0.5,"num_predict":7,"seed":-1},"#,
+                r#""tools":[{"type":"function","function":{"name":"look","description":"Look.","parameters":{"type":"object"}}}],"#,
+                r#""messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},"#,
+                r#"{"role":"assistant","content":"","tool_calls":[{"function":{"name":"look","arguments":{"at":"x"}}}]},"#,
+                r#"{"role":"tool","content":"seen","tool_name":"look"}]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn a_host_becomes_a_url() {
+        for (host, url) in [
+            ("localhost", "http://localhost:11434"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            ("box:8080", "http://box:8080"),
+            ("http://box:8080/", "http://box:8080"),
+            ("https://box", "https://box"),
+            ("[::1]", "http://[::1]:11434"),
+            ("[::1]:99", "http://[::1]:99"),
+        ] {
+            assert_eq!(base_url(host), url);
+        }
+    }
+}

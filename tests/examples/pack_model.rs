@@ -26,14 +26,26 @@ fn main() -> Result<()> {
         if tensor.dtype() != DType::F32 {
             continue;
         }
-        let kind = if tensor.rank() == 2 { GgmlDType::Q8_0 } else { GgmlDType::F32 };
+        let kind = if tensor.rank() == 2 {
+            GgmlDType::Q8_0
+        } else {
+            GgmlDType::F32
+        };
         packed.push((name.as_str(), QTensor::quantize(tensor, kind)?));
     }
     packed.sort_by_key(|(name, _)| *name);
-    let tensors: Vec<_> = packed.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    gguf_file::write(&mut BufWriter::new(File::create(to.join("model.gguf"))?), &[], &tensors)?;
+    let tensors: Vec<_> = packed
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
+    gguf_file::write(
+        &mut BufWriter::new(File::create(to.join("model.gguf"))?),
+        &[],
+        &tensors,
+    )?;
     for name in ["config.json", "tokenizer.json"] {
-        fs::copy(from.join(name), to.join(name)).with_context(|| format!("cannot copy `{name}`"))?;
+        fs::copy(from.join(name), to.join(name))
+            .with_context(|| format!("cannot copy `{name}`"))?;
     }
     Ok(())
 }

@@ -1,0 +1,208 @@
+//! Packs the request bodies of a turn: what a request shares with the one before it is stored once.
+//!
+//! Each request repeats the conversation so far, so a session of n turns would take n² of space. A packed request keeps the
+//! number of bytes it shares with the front and with the back of the request before it, and the text between.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+use lancedb::expr::{col, lit};
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::filter::Filter;
+
+/// Names the last request of a turn, which the next turn's request extends.
+#[derive(Debug, Clone)]
+pub struct Base {
+    pub interaction_id: String,
+    pub body: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Packed {
+    /// The interaction whose last request this one extends; absent in the first request of a session, and where the request
+    /// before is of the same interaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    head: usize,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    tail: usize,
+    text: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// Packs the bodies of one turn, in the order they were sent, as JSON text.
+pub fn pack(bodies: &[String], base: Option<&Base>) -> String {
+    let mut previous = base.map(|base| base.body.as_str());
+    let mut packed = Vec::new();
+    for (index, body) in bodies.iter().enumerate() {
+        let (head, tail) = previous.map_or((0, 0), |previous| shared(previous, body));
+        let base = base
+            .filter(|_| index == 0 && head + tail > 0)
+            .map(|base| base.interaction_id.clone());
+        packed.push(Packed {
+            base,
+            head,
+            tail,
+            text: body[head..body.len() - tail].to_owned(),
+        });
+        previous = Some(body);
+    }
+    serde_json::to_string(&packed).expect("strings and numbers are always JSON")
+}
+
+/// Returns how many bytes two texts share at the front and, after that, at the back, on borders of characters.
+fn shared(old: &str, new: &str) -> (usize, usize) {
+    let mut head = old
+        .bytes()
+        .zip(new.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    while !new.is_char_boundary(head) || !old.is_char_boundary(head) {
+        head -= 1;
+    }
+    let mut tail = old[head..]
+        .bytes()
+        .rev()
+        .zip(new[head..].bytes().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    while !new.is_char_boundary(new.len() - tail) || !old.is_char_boundary(old.len() - tail) {
+        tail -= 1;
+    }
+    (head, tail)
+}
+
+fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
+    let mut bodies: Vec<String> = Vec::new();
+    for request in packed {
+        let previous = bodies
+            .last()
+            .map(String::as_str)
+            .or(base)
+            .unwrap_or_default();
+        let tail = previous
+            .len()
+            .checked_sub(request.tail)
+            .and_then(|start| previous.get(start..));
+        let (head, tail) = previous
+            .get(..request.head)
+            .zip(tail)
+            .context("the request before does not fit this one")?;
+        bodies.push(format!("{head}{}{tail}", request.text));
+    }
+    Ok(bodies)
+}
+
+impl Store {
+    /// Returns the exact bodies of the requests of an interaction, in the order they were sent.
+    pub async fn context(
+        &self,
+        filter: &Filter,
+        session_id: &str,
+        interaction_id: &str,
+    ) -> Result<Vec<String>> {
+        let session = col("session_id").eq(lit(session_id));
+        let scope = filter
+            .scope_expr()
+            .map_or(session.clone(), |scope| scope.and(session));
+        let rows = self
+            .interactions
+            .select(
+                Some(scope),
+                &["interaction_id", "context_verbatim"],
+                None,
+                None,
+            )
+            .await?;
+        let packed: HashMap<String, String> = rows
+            .into_iter()
+            .map(|row| (row.interaction_id, row.context_verbatim))
+            .collect();
+        // Follow the references back to a request that stands by itself, then build up from there.
+        let mut chain: Vec<Vec<Packed>> = Vec::new();
+        let mut next = Some(interaction_id.to_owned());
+        while let Some(id) = next {
+            let text = packed.get(&id).with_context(|| {
+                format!("the request of interaction `{id}`, which this one extends, is gone")
+            })?;
+            let requests: Vec<Packed> = serde_json::from_str(text)
+                .with_context(|| format!("cannot read the context of `{id}`"))?;
+            next = requests.first().and_then(|request| request.base.clone());
+            chain.push(requests);
+            anyhow::ensure!(
+                chain.len() <= packed.len(),
+                "the contexts of session `{session_id}` refer to each other in a circle"
+            );
+        }
+        let mut bodies: Vec<String> = Vec::new();
+        for requests in chain.iter().rev() {
+            bodies = unpack(requests, bodies.last().map(String::as_str))?;
+        }
+        Ok(bodies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_requests_are_unpacked_byte_for_byte() {
+        let turns = [
+            vec![r#"{"model":"m","messages":["é"]}"#.to_owned()],
+            vec![
+                r#"{"model":"m","messages":["é","è"]}"#.to_owned(),
+                r#"{"model":"m","messages":["é","è","è"]}"#.to_owned(),
+            ],
+            vec![r#"{"model":"other","messages":["é","è","è","🦀"]}"#.to_owned()],
+            vec![String::new(), "same".to_owned(), "same".to_owned()],
+        ];
+        let mut base: Option<Base> = None;
+        for bodies in turns {
+            let text = pack(&bodies, base.as_ref());
+            let packed: Vec<Packed> = serde_json::from_str(&text).unwrap();
+            assert_eq!(
+                unpack(&packed, base.as_ref().map(|base| base.body.as_str())).unwrap(),
+                bodies,
+                "{text}"
+            );
+            base = bodies.last().map(|body| Base {
+                interaction_id: "1".into(),
+                body: body.clone(),
+            });
+        }
+    }
+
+    #[test]
+    fn a_growing_conversation_is_stored_once() {
+        let message = "a message of some length that is said once ".repeat(10);
+        let mut base: Option<Base> = None;
+        let mut stored = 0;
+        for turns in 1..=100 {
+            let body = format!(
+                "{{\"messages\":[{}],\"stream\":true}}",
+                vec![format!("\"{message}\""); turns].join(",")
+            );
+            stored += pack(std::slice::from_ref(&body), base.as_ref()).len();
+            base = Some(Base {
+                interaction_id: "0123456789abcdef".into(),
+                body,
+            });
+        }
+        assert!(
+            stored < 100 * message.len() * 2,
+            "{stored} bytes for {} of text",
+            100 * message.len()
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! The write-ahead journal: a turn is in a synced file before its request leaves, and until LanceDB has it.
+//!
+//! One file per session and process, JSON Lines, locked by the process that writes it; the file of a dead process is unlocked.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Turn;
+
+/// Is one line of a journal. A turn is written when it begins and again when it has ended; the later line counts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Line {
+    Began(Turn),
+    Ended(Turn),
+    /// LanceDB has the turn of this id.
+    Stored(String),
+}
+
+/// Writes the turns of one session.
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    /// The turns that LanceDB does not have.
+    pending: HashSet<String>,
+}
+
+impl Journal {
+    /// Opens a file for the session and locks it.
+    pub fn open(folder: &Path, session_id: &str) -> Result<Journal> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        // Another shell may be in the same session.
+        for name in [
+            session_id.to_owned(),
+            format!("{session_id}-{}", std::process::id()),
+            super::new_id(),
+        ] {
+            let path = folder.join(name).with_extension("jsonl");
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .read(true)
+                .mode(0o600)
+                .open(&path);
+            let file =
+                file.with_context(|| format!("cannot open the journal `{}`", path.display()))?;
+            // Between opening and locking, another process may have taken it for a dead one's and removed it.
+            if file.try_lock().is_ok()
+                && fs::metadata(&path)
+                    .is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()))
+            {
+                return Ok(Journal {
+                    file,
+                    path,
+                    pending: HashSet::new(),
+                });
+            }
+        }
+        anyhow::bail!("cannot lock a journal for session `{session_id}`")
+    }
+
+    /// Appends a line and waits until it is on disk. When LanceDB has every turn of the journal, the journal is emptied.
+    pub fn write(&mut self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let write = self
+            .file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        write.with_context(|| format!("cannot write to the journal `{}`", self.path.display()))?;
+        match line {
+            Line::Began(turn) | Line::Ended(turn) => {
+                self.pending.insert(turn.interaction.interaction_id.clone());
+            }
+            Line::Stored(id) => {
+                self.pending.remove(id);
+                if self.pending.is_empty() {
+                    self.file.set_len(0).with_context(|| {
+                        format!("cannot empty the journal `{}`", self.path.display())
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // An empty journal holds nothing to recover; one that is not empty is recovered by the next process.
+        if self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == 0)
+        {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Holds the journal of a process that died, locked.
+pub struct Orphan {
+    _file: File,
+    path: PathBuf,
+    /// The turns that LanceDB may not have, oldest first.
+    pub turns: Vec<Turn>,
+    /// How many lines could not be read.
+    pub unread: usize,
+}
+
+impl Orphan {
+    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead.
+    pub fn finish(self) -> Result<Option<PathBuf>> {
+        if self.unread == 0 {
+            fs::remove_file(&self.path)?;
+            return Ok(None);
+        }
+        let aside = self.path.with_extension("unreadable");
+        fs::rename(&self.path, &aside)?;
+        Ok(Some(aside))
+    }
+}
+
+/// Finds the journals of processes that died.
+pub fn orphans(folder: &Path) -> Result<Vec<Orphan>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", folder.display()));
+        }
+    };
+    let mut orphans = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "jsonl")
+        {
+            continue;
+        }
+        let Ok(file) = File::open(&path) else {
+            continue;
+        };
+        if file.try_lock().is_err() {
+            continue;
+        }
+        let (turns, unread) = read(&file)?;
+        orphans.push(Orphan {
+            _file: file,
+            path,
+            turns,
+            unread,
+        });
+    }
+    Ok(orphans)
+}
+
+fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut unread = 0;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        match serde_json::from_slice(&line) {
+            Ok(Line::Began(turn)) => turns.push(turn),
+            Ok(Line::Ended(turn)) => {
+                turns.retain(|began| {
+                    began.interaction.interaction_id != turn.interaction.interaction_id
+                });
+                turns.push(turn);
+            }
+            Ok(Line::Stored(id)) => turns.retain(|turn| turn.interaction.interaction_id != id),
+            Err(_) => unread += 1,
+        }
+        line.clear();
+    }
+    Ok((turns, unread))
+}

@@ -1,0 +1,168 @@
+//! Remembers: users, sessions, interactions and passages in LanceDB, and a journal of what is not in there yet.
+//!
+//! Speaks text: vectors, Arrow and LanceDB types never leave this folder.
+
+mod context;
+mod filter;
+mod interaction;
+mod journal;
+mod maintenance;
+mod passage;
+mod react_cycle;
+mod record;
+mod registry;
+mod search;
+mod session;
+mod stats;
+mod sync;
+mod table;
+mod user;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::embedder::{Embedder as _, Lazy};
+use table::Table;
+
+pub use context::Base;
+pub use filter::{Filter, Scope};
+pub use interaction::Interaction;
+pub use journal::Journal;
+pub use record::{Recovered, Turn};
+pub use search::{Hit, Matched, SearchQuery};
+pub use session::{Session, SessionSummary};
+pub use stats::{Stats, TableStats};
+pub use user::User;
+
+/// Says where a store is and what embeds its text.
+#[derive(Clone)]
+pub struct Options {
+    /// The data directory; holds the journal, whatever `uri` says.
+    pub home: PathBuf,
+    /// An absolute path, or a LanceDB URI with a scheme.
+    pub uri: String,
+    pub embedder: Lazy,
+}
+
+impl Options {
+    fn is_local(&self) -> bool {
+        !self.uri.contains("://")
+    }
+}
+
+/// Is an error that comes with a hint for the person.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Hinted {
+    pub message: String,
+    pub hint: String,
+}
+
+/// Remembers what is said.
+pub struct Store {
+    options: Options,
+    /// The length of the vectors.
+    dimension: usize,
+    users: Table<user::User>,
+    sessions: Table<session::Session>,
+    interactions: Table<interaction::Interaction>,
+    react_cycles: Table<react_cycle::ReactCycle>,
+    passages: Table<passage::Passage>,
+}
+
+impl Store {
+    /// Opens the store, and makes it when the place is empty.
+    pub async fn open(options: Options) -> Result<Store> {
+        make_folder(&options.home)?;
+        if options.is_local() {
+            make_folder(std::path::Path::new(&options.uri))?;
+        }
+        let place = options.uri.clone();
+        let connection = lancedb::connect(&options.uri)
+            // Another shell's turns are found at once.
+            .read_consistency_interval(Duration::ZERO)
+            .session(Arc::new(lancedb::Session::new(
+                256 << 20,
+                64 << 20,
+                Arc::default(),
+            )))
+            .execute()
+            .await
+            .with_context(|| format!("cannot open the store at `{place}`"))?;
+        let lock = lock(&options.home)?;
+        let dimension = || Ok(options.embedder.get()?.dimension());
+        let dimension =
+            registry::check(&connection, &place, &options.embedder.name(), dimension).await?;
+        let (users, sessions, interactions, react_cycles, passages) = tokio::try_join!(
+            Table::open(&connection, dimension),
+            Table::open(&connection, dimension),
+            Table::open(&connection, dimension),
+            Table::open(&connection, dimension),
+            Table::open(&connection, dimension),
+        )?;
+        drop(lock);
+        Ok(Store {
+            options,
+            dimension,
+            users,
+            sessions,
+            interactions,
+            react_cycles,
+            passages,
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.options.is_local()
+    }
+
+    fn journals(&self) -> PathBuf {
+        self.options.home.join("journal")
+    }
+
+    /// Keeps other processes from making the same user or session, until dropped.
+    fn lock(&self) -> Result<File> {
+        lock(&self.options.home)
+    }
+}
+
+fn lock(home: &std::path::Path) -> Result<File> {
+    let path = home.join("lock");
+    let file = lock_file(&path)?;
+    file.lock()
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
+    Ok(file)
+}
+
+fn lock_file(path: &std::path::Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    file.with_context(|| format!("cannot open `{}`", path.display()))
+}
+
+fn make_folder(folder: &std::path::Path) -> Result<()> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.with_context(|| format!("cannot create `{}`", folder.display()))
+}
+
+/// Returns a new id: `UUIDv4` as text.
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Returns the time as the tables keep it, in whole microseconds.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}

@@ -1,0 +1,250 @@
+//! Writes turns: into the journal when they begin, into LanceDB when they end.
+
+use anyhow::{Context, Result};
+use lancedb::expr::{col, lit};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::context::{Base, pack};
+use super::interaction::Interaction;
+use super::journal::{self, Journal, Line};
+use super::passage::{Origin, Passage};
+use super::react_cycle::ReactCycle;
+use super::session::Session;
+use super::{Store, new_id};
+use crate::conversation::{Status, Step};
+
+/// Holds all that is recorded of a turn; embeddings and passages are made from it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Turn {
+    /// Where the tables are that the turn belongs to; filled in when it begins.
+    #[serde(default)]
+    pub uri: String,
+    pub username: String,
+    pub session: Session,
+    pub interaction: Interaction,
+    pub steps: Vec<Step>,
+    /// The answer only quotes the history, so it is not made findable a second time.
+    pub quotes_only: bool,
+}
+
+/// Says what was found in the journals of processes that died.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// How many turns were added.
+    pub turns: usize,
+    /// Journals with lines that could not be read, set aside.
+    pub aside: Vec<std::path::PathBuf>,
+}
+
+impl Store {
+    /// Makes a turn that has just begun durable: it is in the journal, on disk, when this returns.
+    ///
+    /// Fills in the user's id and the store's place.
+    pub async fn begin(&self, journal: &mut Option<Journal>, turn: &mut Turn) -> Result<()> {
+        let user = self.ensure_user(&turn.username).await?;
+        turn.session.user_id.clone_from(&user.user_id);
+        turn.interaction.user_id = user.user_id;
+        turn.uri.clone_from(&self.options.uri);
+        if journal.is_none() {
+            *journal = Some(Journal::open(&self.journals(), &turn.session.session_id)?);
+        }
+        let journal = journal
+            .as_mut()
+            .context("the journal has just been opened")?;
+        journal.write(&Line::Began(turn.clone()))
+    }
+
+    /// Stores a turn that has ended; `bodies` are the requests that were sent, and `base` is what they extend.
+    ///
+    /// The turn is in the journal, on disk, before LanceDB is asked; when LanceDB fails it stays there. Returns why the turn has
+    /// no embeddings, if so.
+    pub async fn record(
+        &self,
+        journal: &mut Journal,
+        turn: &mut Turn,
+        bodies: &[String],
+        base: Option<&Base>,
+    ) -> Result<Option<anyhow::Error>> {
+        turn.interaction.context_verbatim = pack(bodies, base);
+        journal.write(&Line::Ended(turn.clone()))?;
+        let unembedded = self.write(std::slice::from_mut(turn)).await?;
+        if self.is_local() {
+            let uri = self.options.uri.clone();
+            let since = turn_start(turn);
+            tokio::task::spawn_blocking(move || {
+                super::sync::new_files(std::path::Path::new(&uri), since)
+            })
+            .await??;
+        }
+        journal.write(&Line::Stored(turn.interaction.interaction_id.clone()))?;
+        Ok(unembedded)
+    }
+
+    /// Stores the turns of processes that died before LanceDB had them, each once.
+    pub async fn recover(&self) -> Result<Recovered> {
+        let mut recovered = Recovered::default();
+        for mut orphan in journal::orphans(&self.journals())? {
+            if orphan.turns.iter().any(|turn| turn.uri != self.options.uri) {
+                // It waits for the store that it belongs to.
+                continue;
+            }
+            for mut turn in std::mem::take(&mut orphan.turns) {
+                let id = turn.interaction.interaction_id.clone();
+                let this = col("interaction_id").eq(lit(id.as_str()));
+                if self.interactions.count(Some(this.clone())).await? > 0 {
+                    continue;
+                }
+                // The interaction is written last, so what is there without one is the rest of an attempt.
+                self.passages.delete(&this).await?;
+                self.react_cycles.delete(&this).await?;
+                let user = self.ensure_user(&turn.username).await?;
+                turn.session.user_id.clone_from(&user.user_id);
+                turn.interaction.user_id = user.user_id;
+                self.write(std::slice::from_mut(&mut turn)).await?;
+                recovered.turns += 1;
+            }
+            recovered.aside.extend(orphan.finish()?);
+        }
+        Ok(recovered)
+    }
+
+    /// Adds turns that have ended, many at once. Unlike [`Store::record`] it keeps no journal: who imports can do so again.
+    pub async fn import(&self, mut turns: Vec<Turn>) -> Result<()> {
+        // As many as fit easily into memory with their vectors.
+        for batch in turns.chunks_mut(1_000) {
+            self.write(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes turns in one commit a table. Returns why they have no embeddings, if so.
+    async fn write(&self, turns: &mut [Turn]) -> Result<Option<anyhow::Error>> {
+        let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
+        sessions.dedup_by_key(|session| &session.session_id);
+        for session in sessions {
+            self.ensure_session(session).await?;
+        }
+        let response = |turn: &Turn| {
+            if turn.quotes_only {
+                String::new()
+            } else {
+                turn.interaction.response.clone()
+            }
+        };
+        let texts: Vec<String> = turns
+            .iter()
+            .flat_map(|turn| [turn.interaction.query.clone(), response(turn)])
+            .collect();
+        // Search finds what has no vector by other ways, and the vector can be made later: better than no record.
+        let (embedded, failure) = match self.embed(texts.clone()).await {
+            Ok(embedded) => (embedded, None),
+            Err(error) => (
+                texts.into_iter().map(|text| vec![(text, None)]).collect(),
+                Some(error),
+            ),
+        };
+        let (mut passages, mut cycles) = (Vec::new(), Vec::new());
+        for (turn, texts) in turns.iter_mut().zip(embedded.chunks(2)) {
+            let vectors: Vec<&Vec<f32>> = texts
+                .iter()
+                .flatten()
+                .filter_map(|(_, vector)| vector.as_ref())
+                .collect();
+            turn.interaction.context_embedding = mean(&vectors);
+            for (source, pieces) in [Origin::Query, Origin::Response].into_iter().zip(texts) {
+                let pieces = pieces.iter().filter(|(text, _)| !text.trim().is_empty());
+                passages.extend(
+                    pieces
+                        .enumerate()
+                        .map(|(position, (text, embedding))| Passage {
+                            passage_id: new_id(),
+                            interaction_id: turn.interaction.interaction_id.clone(),
+                            session_id: turn.interaction.session_id.clone(),
+                            user_id: turn.interaction.user_id.clone(),
+                            timestamp: turn.interaction.timestamp,
+                            source: source.as_str().to_owned(),
+                            position: i32::try_from(position).unwrap_or(i32::MAX),
+                            text: text.clone(),
+                            embedding: embedding.clone(),
+                        }),
+                );
+            }
+            cycles.extend(cycle(turn)?);
+        }
+        self.passages.add(&passages).await?;
+        self.react_cycles.add(&cycles).await?;
+        let interactions: Vec<Interaction> =
+            turns.iter().map(|turn| turn.interaction.clone()).collect();
+        self.interactions.add(&interactions).await?;
+        Ok(failure)
+    }
+
+    /// Cuts texts into passages and embeds them, away from the async threads.
+    pub(super) async fn embed(&self, texts: Vec<String>) -> Result<Vec<Embedded>> {
+        use crate::embedder::Embedder as _;
+        let embedder = self.options.embedder.clone();
+        let work = move || {
+            let embedder = embedder.get()?;
+            let cut = texts
+                .iter()
+                .map(|text| embedder.passages(text))
+                .collect::<Result<Vec<_>>>()?;
+            let vectors = embedder.embed(&cut.concat())?;
+            let mut vectors = vectors.into_iter();
+            let embedded = |pieces: Vec<&str>| {
+                pieces
+                    .into_iter()
+                    .map(|piece| (piece.to_owned(), vectors.next()))
+                    .collect()
+            };
+            Ok(cut.into_iter().map(embedded).collect())
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .context("the embedder failed")?
+    }
+}
+
+/// Holds the passages of one text with their vectors.
+pub(super) type Embedded = Vec<(String, Option<Vec<f32>>)>;
+
+/// Returns the row of a turn that acted.
+fn cycle(turn: &Turn) -> Result<Option<ReactCycle>> {
+    let interaction = &turn.interaction;
+    if turn.steps.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(ReactCycle {
+        react_id: new_id(),
+        interaction_id: interaction.interaction_id.clone(),
+        session_id: interaction.session_id.clone(),
+        user_id: interaction.user_id.clone(),
+        timestamp: interaction.timestamp,
+        scratchpad: serde_json::to_string(&turn.steps)?,
+        scratchpad_embedding: None,
+        steps: i64::try_from(turn.steps.len())?,
+        success: interaction.status == Status::Completed
+            && turn.steps.iter().all(|step| step.success),
+        metadata: json!({}).to_string(),
+    }))
+}
+
+fn turn_start(turn: &Turn) -> std::time::SystemTime {
+    // File times may be coarser than the clock.
+    std::time::SystemTime::from(turn.interaction.timestamp) - std::time::Duration::from_secs(2)
+}
+
+/// Returns the mean of unit vectors, scaled to length 1; `None` without vectors.
+pub(super) fn mean(vectors: &[&Vec<f32>]) -> Option<Vec<f32>> {
+    let (first, rest) = vectors.split_first()?;
+    let mut sum = (*first).clone();
+    for vector in rest {
+        sum.iter_mut().zip(*vector).for_each(|(a, b)| *a += b);
+    }
+    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+    for x in &mut sum {
+        *x /= length;
+    }
+    Some(sum).filter(|_| length > 0.0)
+}

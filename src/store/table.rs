@@ -1,0 +1,195 @@
+//! A typed table: rows of one record type in, Arrow record batches out, and back.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::TryStreamExt;
+use lancedb::arrow::arrow_array::RecordBatch;
+use lancedb::arrow::arrow_array::cast::AsArray;
+use lancedb::arrow::arrow_array::types::Float32Type;
+use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use lancedb::expr::{DfExpr, expr_to_sql_string};
+use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select};
+use lancedb::{Connection, DistanceType, Error};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The name of the table.
+    const NAME: &'static str;
+    /// Returns the columns, in order; vectors have `dimension` numbers.
+    fn columns(dimension: usize) -> Vec<Field>;
+}
+
+/// Returns a text column that is never null.
+pub fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
+}
+
+/// Returns a text column that compaction compresses with zstd.
+pub fn long_text(name: &str) -> Field {
+    text(name).with_metadata([("lance-encoding:compression".to_owned(), "zstd".to_owned())].into())
+}
+
+/// Returns a column of moments, in microseconds UTC.
+pub fn moment(name: &str) -> Field {
+    Field::new(
+        name,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        false,
+    )
+}
+
+/// Returns a column of vectors; null where the embedder failed.
+pub fn vector(name: &str, dimension: usize) -> Field {
+    let item = Arc::new(Field::new("item", DataType::Float32, true));
+    Field::new(
+        name,
+        DataType::FixedSizeList(item, i32::try_from(dimension).unwrap_or(i32::MAX)),
+        true,
+    )
+}
+
+/// Reads and writes the rows of one table.
+pub struct Table<R> {
+    pub inner: lancedb::Table,
+    dimension: usize,
+    rows: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Table<R> {
+    /// Opens the table, and creates it when it is not there. Two processes may do so at once.
+    pub async fn open(connection: &Connection, dimension: usize) -> Result<Table<R>> {
+        let open = || connection.open_table(R::NAME).execute();
+        let inner = match open().await {
+            Err(Error::TableNotFound { .. }) => {
+                let schema = Arc::new(Schema::new(R::columns(dimension)));
+                match connection
+                    .create_empty_table(R::NAME, schema)
+                    .execute()
+                    .await
+                {
+                    Err(Error::TableAlreadyExists { .. }) => open().await,
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        let inner = inner.with_context(|| format!("cannot open the table `{}`", R::NAME))?;
+        Ok(Table {
+            inner,
+            dimension,
+            rows: PhantomData,
+        })
+    }
+
+    fn batch(&self, rows: &[R]) -> Result<RecordBatch> {
+        let fields: Vec<FieldRef> = R::columns(self.dimension)
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        Ok(serde_arrow::to_record_batch(&fields, &rows)?)
+    }
+
+    /// Appends rows, in one commit.
+    pub async fn add(&self, rows: &[R]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let adding = self.inner.add(self.batch(rows)?).execute().await;
+        adding.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
+        Ok(())
+    }
+
+    /// Removes the rows that match.
+    pub async fn delete(&self, filter: &DfExpr) -> Result<()> {
+        self.inner.checkout_latest().await?;
+        self.inner.delete(filter).await?;
+        Ok(())
+    }
+
+    /// Returns the rows that match, with the named columns filled in.
+    pub async fn select(
+        &self,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        order: Option<Order<'_>>,
+        limit: Option<usize>,
+    ) -> Result<Vec<R>> {
+        let mut query = self.inner.query().select(Select::columns(columns));
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        if let Some(order) = order {
+            query = query.order_by(Some(vec![match order {
+                Order::Ascending(column) => ColumnOrdering::asc_nulls_last(column.to_owned()),
+                Order::Descending(column) => ColumnOrdering::desc_nulls_last(column.to_owned()),
+            }]));
+        }
+        if let Some(limit) = limit {
+            query = query.limit(limit);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        rows(&batches)
+    }
+
+    /// Returns the rows whose vector in `column` is most like `vector`, best first, with the cosine of each.
+    pub async fn nearest(
+        &self,
+        column: &str,
+        vector: &[f32],
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
+        let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
+        let mut query = self
+            .inner
+            .query()
+            .nearest_to(vector)?
+            .column(column)
+            .distance_type(DistanceType::Cosine);
+        query = query.select(Select::columns(&columns)).limit(limit);
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        let mut distances: Vec<f32> = Vec::new();
+        for batch in &batches {
+            let column = batch
+                .column_by_name("_distance")
+                .context("LanceDB returned no distances")?;
+            distances.extend(column.as_primitive::<Float32Type>().values());
+        }
+        // Cosine distance is 1 - cosine.
+        Ok(rows(&batches)?
+            .into_iter()
+            .zip(distances.into_iter().map(|distance| 1.0 - distance))
+            .collect())
+    }
+
+    /// Counts the rows that match.
+    pub async fn count(&self, filter: Option<DfExpr>) -> Result<usize> {
+        let filter = filter.as_ref().map(expr_to_sql_string).transpose()?;
+        Ok(self.inner.count_rows(filter).await?)
+    }
+}
+
+/// Says how rows are sorted.
+#[derive(Debug, Clone, Copy)]
+pub enum Order<'c> {
+    Ascending(&'c str),
+    Descending(&'c str),
+}
+
+fn rows<R: Record>(batches: &[RecordBatch]) -> Result<Vec<R>> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        let read: Vec<R> = serde_arrow::from_record_batch(batch)
+            .with_context(|| format!("cannot read rows of `{}`", R::NAME))?;
+        rows.extend(read);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,129 @@
+//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`: how the chat is answered.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::chat::Chat;
+use crate::ui::Ui;
+
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// The model to answer from now on
+    name: Option<String>,
+}
+
+pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    let models = chat.provider.models().await?;
+    if let Some(name) = args.name {
+        // Ollama lists `llama3.2:latest` and takes `llama3.2`.
+        if !models
+            .iter()
+            .any(|model| *model == name || model.strip_suffix(":latest") == Some(&name))
+        {
+            let provider = chat.provider.name();
+            bail!(
+                "{provider} has no model `{name}`; it has {}",
+                models.join(", ")
+            );
+        }
+        chat.model = name;
+        return ui.setting("model", &json!(chat.model));
+    }
+    if ui.json {
+        return ui.print_json(
+            &json!({"type": "setting", "name": "model", "value": chat.model, "models": models}),
+        );
+    }
+    ui.setting("model", &json!(chat.model))?;
+    ui.print(&crate::ui::visible(&models.join("\n")))
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SystemArgs {
+    /// The prompt, to the end of the line
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    text: Vec<String>,
+}
+
+pub fn system(args: SystemArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    if !args.text.is_empty() {
+        chat.system = args.text.join(" ");
+    }
+    ui.setting("system", &json!(chat.system))
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TemperatureArgs {
+    #[arg(allow_negative_numbers = true)]
+    value: Option<String>,
+}
+
+pub fn temperature(args: TemperatureArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    let range = |value: &f64| (0.0..=2.0).contains(value);
+    set(
+        "temperature",
+        args.value,
+        &mut chat.options.temperature,
+        range,
+        "a number from 0 to 2",
+        ui,
+    )
+}
+
+#[derive(Debug, clap::Args)]
+pub struct MaxTokensArgs {
+    #[arg(allow_negative_numbers = true)]
+    value: Option<String>,
+}
+
+pub fn max_tokens(args: MaxTokensArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    set(
+        "max-tokens",
+        args.value,
+        &mut chat.options.max_tokens,
+        |value| *value > 0,
+        "a whole number from 1 on",
+        ui,
+    )
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SeedArgs {
+    #[arg(allow_negative_numbers = true)]
+    value: Option<String>,
+}
+
+pub fn seed(args: SeedArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    set(
+        "seed",
+        args.value,
+        &mut chat.options.seed,
+        |_| true,
+        "a whole number",
+        ui,
+    )
+}
+
+fn set<T: FromStr + serde::Serialize>(
+    name: &str,
+    value: Option<String>,
+    option: &mut Option<T>,
+    allowed: impl Fn(&T) -> bool,
+    expected: &str,
+    ui: &Ui,
+) -> Result<()> {
+    match value.as_deref() {
+        None => {}
+        Some("default") => *option = None,
+        Some(text) => match text.parse().ok().filter(allowed) {
+            Some(value) => *option = Some(value),
+            None => bail!("`{text}` is no {name}: give {expected}, or `default`"),
+        },
+    }
+    ui.setting(
+        name,
+        &option.as_ref().map_or(Value::Null, |value| json!(value)),
+    )
+}

@@ -1,0 +1,43 @@
+//! `/similar`: find the whole interactions most like some words or like another interaction.
+
+use anyhow::Result;
+
+use crate::chat::Memory;
+use crate::ui::Ui;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /similar 1a2b3c4d\n  /similar tuning a slow query")]
+pub struct Args {
+    /// Words, or the id of an interaction (its first 4 characters or more)
+    #[arg(required = true, allow_negative_numbers = true)]
+    words: Vec<String>,
+    /// Search another user's history
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Show at most this many results
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    limit: Option<u16>,
+}
+
+pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+    let filter = memory.filter(args.user.as_deref(), None, None).await?;
+    let limit = args.limit.map_or(memory.limit, usize::from);
+    let text = args.words.join(" ");
+    let hits = if is_id(&text) {
+        let interaction = memory.store.interaction(&filter, &text).await?;
+        memory
+            .store
+            .similar_to(&interaction.interaction_id, &filter, limit)
+            .await?
+    } else {
+        memory.store.similar_to_text(&text, &filter, limit).await?
+    };
+    ui.hits("similar", &text, &hits, &memory.names().await?)
+}
+
+/// Returns whether a word can only be meant as an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
+fn is_id(text: &str) -> bool {
+    text.len() >= 4
+        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+        && text.chars().any(|c| c.is_ascii_digit())
+}

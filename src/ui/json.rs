@@ -1,0 +1,157 @@
+//! The JSON contract: one object for each command and turn. Times are RFC 3339 UTC, ids whole.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::chat::Ended;
+use crate::conversation::Step;
+use crate::store::{Hit, Interaction, SessionSummary, Stats};
+use crate::timeframe::Range;
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Maps user ids to names.
+pub type Names = HashMap<String, String>;
+
+fn brief(interaction: &Interaction, names: &Names) -> Value {
+    json!({
+        "interaction_id": interaction.interaction_id,
+        "session_id": interaction.session_id,
+        "user": names.get(&interaction.user_id),
+        "timestamp": time(interaction.timestamp),
+        "query": interaction.query,
+        "response": interaction.response,
+        "status": interaction.status,
+        "provider": interaction.provider,
+        "model": interaction.model,
+    })
+}
+
+fn with(kind: &str, fields: Value) -> Value {
+    let mut object = Map::new();
+    object.insert("type".to_owned(), kind.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+fn step(step: &Step) -> Value {
+    json!({
+        "thought": step.thought,
+        "action": step.action,
+        "observation": step.observation,
+        "success": step.success,
+        "duration_ms": step.duration_ms,
+    })
+}
+
+/// Returns a turn that has just ended.
+pub fn turn(ended: &Ended, username: &str) -> Value {
+    let interaction = &ended.interaction;
+    let names = Names::from([(interaction.user_id.clone(), username.to_owned())]);
+    let mut turn = with("turn", brief(interaction, &names));
+    turn["usage"] = json!(interaction.usage());
+    turn["duration_ms"] = json!(interaction.duration_ms);
+    turn["steps"] = ended.steps.iter().map(step).collect();
+    if let Some(error) = &ended.failure {
+        turn["error"] = json!(error.to_string());
+        turn["hint"] = json!(error.hint());
+    }
+    turn
+}
+
+/// Returns the results of `/search` or `/similar`.
+pub fn hits(kind: &str, query: &str, hits: &[Hit], names: &Names) -> Value {
+    let hit = |(index, hit): (usize, &Hit)| {
+        let mut object = json!({"rank": index + 1});
+        for (name, value) in brief(&hit.interaction, names)
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            object[name] = value.clone();
+        }
+        object["score"] = json!(hit.score);
+        object["similarity"] = json!(hit.similarity);
+        object["matched"] = json!(
+            hit.matched
+                .as_ref()
+                .map(|matched| json!({"source": matched.source, "text": matched.text}))
+        );
+        object
+    };
+    let hits: Vec<Value> = hits.iter().enumerate().map(hit).collect();
+    match kind {
+        "similar" => json!({"type": kind, "count": hits.len(), "hits": hits}),
+        _ => {
+            json!({"type": kind, "query": query, "mode": "semantic", "count": hits.len(), "hits": hits})
+        }
+    }
+}
+
+/// Returns the interactions of a window of time.
+pub fn timeframe(range: &Range, interactions: &[Interaction], names: &Names) -> Value {
+    let interactions: Vec<Value> = interactions
+        .iter()
+        .map(|interaction| brief(interaction, names))
+        .collect();
+    json!({"type": "timeframe", "from": time(range.from), "to": time(range.until), "count": interactions.len(), "interactions": interactions})
+}
+
+/// Returns everything about an interaction.
+pub fn show(
+    interaction: &Interaction,
+    steps: &[Step],
+    requests: &[String],
+    names: &Names,
+) -> Value {
+    let mut show = with("show", brief(interaction, names));
+    show["usage"] = json!(interaction.usage());
+    show["duration_ms"] = json!(interaction.duration_ms);
+    show["facts"] = json!(interaction.facts_extracted);
+    show["metadata"] = serde_json::from_str(&interaction.metadata).unwrap_or_default();
+    show["steps"] = steps.iter().map(step).collect();
+    show["requests"] = json!(requests);
+    show
+}
+
+/// Returns sessions.
+pub fn sessions(sessions: &[SessionSummary]) -> Value {
+    let session = |summary: &SessionSummary| {
+        let session = &summary.session;
+        json!({
+            "session_id": session.session_id,
+            "created_at": time(session.created_at),
+            "last_active": time(session.last_active),
+            "title": session.title,
+            "turns": summary.turns,
+            "provider": session.provider,
+            "model": session.model,
+        })
+    };
+    let sessions: Vec<Value> = sessions.iter().map(session).collect();
+    json!({"type": "sessions", "count": sessions.len(), "sessions": sessions})
+}
+
+/// Returns what the store is made of.
+pub fn stats(stats: &Stats) -> Value {
+    let tables: Map<String, Value> = stats
+        .tables
+        .iter()
+        .map(|table| (table.name.to_owned(), json!(table)))
+        .collect();
+    json!({
+        "type": "stats",
+        "tables": tables,
+        "disk_bytes": stats.disk_bytes,
+        "embedding": {"model": stats.model, "dimension": stats.dimension},
+        "turns": stats.turns,
+        "usage": stats.usage,
+        "groups": [],
+    })
+}

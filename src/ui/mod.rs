@@ -1,0 +1,231 @@
+//! Draws: the only place that writes to the terminal. Data goes to stdout, talk to stderr.
+
+mod json;
+mod live;
+mod report;
+mod table;
+mod theme;
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Result;
+use serde_json::Value;
+
+pub use json::Names;
+pub use live::Live;
+pub use theme::visible;
+
+use crate::chat::Ended;
+use crate::store::{Hit, Interaction, SessionSummary, Stats};
+
+/// Says when to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Writes what a person, or a program, is to see.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    /// One JSON object for each command and turn, instead of text.
+    pub json: bool,
+    color_out: bool,
+    color_err: bool,
+    width: usize,
+}
+
+impl Ui {
+    /// Looks at the streams and the environment.
+    pub fn new(json: bool, color: Color) -> Ui {
+        // https://no-color.org: set and not empty.
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colored = |terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !no_color,
+        };
+        Ui {
+            json,
+            color_out: colored(io::stdout().is_terminal()) && !json,
+            color_err: colored(io::stderr().is_terminal()),
+            width: theme::width(),
+        }
+    }
+
+    /// Writes lines of text to stdout.
+    pub fn print(&self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", text.trim_end_matches('\n'))?;
+        Ok(out.flush()?)
+    }
+
+    /// Writes one JSON object to stdout, on a line of its own.
+    pub fn print_json(&self, value: &Value) -> Result<()> {
+        self.print(&value.to_string())
+    }
+
+    /// Says something to the person, on stderr.
+    pub fn note(&self, text: &str) {
+        let text = visible(text);
+        say(&format!("{}\n", theme::dim(&text, self.color_err)));
+    }
+
+    /// Warns the person, on stderr.
+    pub fn warn(&self, text: &str) {
+        say(&format!(
+            "{} {}\n",
+            theme::strong("warning:", self.color_err),
+            visible(text)
+        ));
+    }
+
+    /// Reports an error: with `--json` as an object on stdout, else on stderr.
+    pub fn error(&self, error: &anyhow::Error) -> Result<()> {
+        if self.json {
+            return self.print_json(&report::json(error));
+        }
+        say(&format!("{}\n", report::text(error, self.color_err)));
+        Ok(())
+    }
+
+    /// Reports that a command was not understood, or shows its help.
+    pub fn usage(&self, error: &clap::Error) -> Result<()> {
+        if error.use_stderr() {
+            return self.error(&report::usage(error));
+        }
+        let text = error.render().to_string();
+        if self.json {
+            return self.print_json(&serde_json::json!({"type": "help", "text": text}));
+        }
+        self.print(&text)
+    }
+
+    /// Returns whether a person watches stderr, who wants to see progress.
+    pub fn watched(&self) -> bool {
+        !self.json && io::stderr().is_terminal()
+    }
+
+    /// Returns whether stdout takes colour.
+    pub fn colored(&self) -> bool {
+        self.color_out
+    }
+
+    /// Returns the prompt as it is drawn.
+    pub fn prompt(&self, prompt: &str) -> String {
+        theme::strong(prompt, self.color_out)
+    }
+
+    /// Shows what a turn came to; the answer itself has been streamed already, unless JSON is asked for.
+    pub fn turn(&self, ended: &Ended, username: &str) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::turn(ended, username));
+        }
+        Ok(())
+    }
+
+    /// Says under an answer when it was, how to name it, and what it took.
+    pub fn footer(&self, interaction: &Interaction) {
+        self.note(&report::footer(interaction));
+    }
+
+    /// Shows what a search found.
+    pub fn hits(&self, kind: &str, query: &str, hits: &[Hit], names: &Names) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::hits(kind, query, hits, names));
+        }
+        if hits.is_empty() {
+            self.note("nothing found");
+            return Ok(());
+        }
+        self.print(&table::hits(hits, names, self.width, self.color_out))
+    }
+
+    /// Shows the interactions of a window of time.
+    pub fn timeframe(
+        &self,
+        range: &crate::timeframe::Range,
+        interactions: &[Interaction],
+        names: &Names,
+        more: usize,
+    ) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::timeframe(range, interactions, names));
+        }
+        if interactions.is_empty() {
+            self.note("nothing was said in that time");
+            return Ok(());
+        }
+        self.print(&table::interactions(
+            interactions,
+            names,
+            self.width,
+            self.color_out,
+        ))?;
+        if more > 0 {
+            self.note(&format!("{more} earlier ones are not shown; raise --limit"));
+        }
+        Ok(())
+    }
+
+    /// Shows a whole interaction.
+    pub fn show(
+        &self,
+        interaction: &Interaction,
+        steps: &[crate::conversation::Step],
+        requests: &[String],
+        names: &Names,
+    ) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::show(interaction, steps, requests, names));
+        }
+        self.print(&report::interaction(
+            interaction,
+            steps,
+            requests,
+            self.color_out,
+        ))
+    }
+
+    /// Shows sessions.
+    pub fn sessions(&self, sessions: &[SessionSummary]) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::sessions(sessions));
+        }
+        if sessions.is_empty() {
+            self.note("there is no session yet");
+            return Ok(());
+        }
+        self.print(&table::sessions(sessions, self.width, self.color_out))
+    }
+
+    /// Shows what the store is made of.
+    pub fn stats(&self, stats: &Stats) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::stats(stats));
+        }
+        self.print(&table::stats(stats, self.width, self.color_out))
+    }
+
+    /// Shows a setting, or that it was changed.
+    pub fn setting(&self, name: &str, value: &Value) -> Result<()> {
+        if self.json {
+            return self
+                .print_json(&serde_json::json!({"type": "setting", "name": name, "value": value}));
+        }
+        let shown = match value {
+            Value::Null => "left to the server".to_owned(),
+            Value::String(text) => visible(text),
+            other => other.to_string(),
+        };
+        self.note(&format!("{name}: {shown}"));
+        Ok(())
+    }
+}
+
+/// Writes to stderr. When it is closed nobody listens, and there is nobody to tell.
+fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
+}

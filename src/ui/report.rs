@@ -1,0 +1,237 @@
+//! Text for a person: errors in three lines, the line under an answer, a whole interaction.
+
+use chrono::Local;
+use clap::error::{ContextKind, ContextValue};
+use serde_json::{Value, json};
+
+use super::theme::{alarm, dim, one_line, strong, visible};
+use crate::conversation::{Status, Step};
+use crate::provider::ProviderError;
+use crate::store::{Hinted, Interaction};
+
+/// Returns what a person can do about an error, if we know it.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let hinted = cause
+            .downcast_ref::<Hinted>()
+            .map(|hinted| hinted.hint.clone());
+        hinted.or_else(|| {
+            cause
+                .downcast_ref::<ProviderError>()
+                .and_then(ProviderError::hint)
+        })
+    })
+}
+
+/// Returns the causes of an error, without those that only say again what stands above them.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut causes = Vec::new();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Libraries repeat their source in their own message; paths of their build are nobody's business.
+        let cause = cause.split(", /").next().unwrap_or_default().to_owned();
+        if !said.contains(&cause) {
+            said.push_str(&cause);
+            causes.push(cause);
+        }
+    }
+    causes
+}
+
+/// Puts an error of the command parser into our own form.
+pub fn usage(error: &clap::Error) -> anyhow::Error {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.clone()),
+        // The best suggestion is the last.
+        Some(ContextValue::Strings(words)) => words.last().cloned(),
+        _ => None,
+    };
+    let (message, hint) = if let Some(name) = word(ContextKind::InvalidSubcommand) {
+        // In a chat commands have a slash, outside they have none.
+        let (help, slash) = if name.starts_with('/') {
+            ("/help", "/")
+        } else {
+            ("allm --help", "")
+        };
+        let near = word(ContextKind::SuggestedSubcommand)
+            .map(|near| format!("did you mean `{slash}{}`? ", near.trim_start_matches('/')));
+        (
+            format!("there is no command `{name}`"),
+            format!("{}`{help}` lists the commands", near.unwrap_or_default()),
+        )
+    } else {
+        let text = error.render().to_string();
+        let text = text
+            .split("For more information")
+            .next()
+            .unwrap_or_default();
+        let (said, usage) = text.split_once("Usage: ").unwrap_or((text, ""));
+        let (said, tip) = said.split_once("tip: ").unwrap_or((said, ""));
+        let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let usage = usage.lines().next().unwrap_or_default();
+        let hint = match (tip, usage) {
+            ("", "") => "`--help` explains it".to_owned(),
+            ("", usage) => format!("usage: {usage}"),
+            (tip, _) => joined(tip),
+        };
+        (joined(said.trim().trim_start_matches("error: ")), hint)
+    };
+    anyhow::Error::new(Hinted { message, hint })
+}
+
+/// Returns an error as lines: what failed, why, and what to do about it.
+pub fn text(error: &anyhow::Error, color: bool) -> String {
+    let mut text = format!("{} {}", alarm("error:", color), visible(&error.to_string()));
+    for cause in causes(error) {
+        text.push_str(&format!(
+            "\n{} {}",
+            strong("caused by:", color),
+            visible(&cause)
+        ));
+    }
+    if let Some(hint) = hint(error) {
+        text.push_str(&format!("\n{} {}", strong("hint:", color), visible(&hint)));
+    }
+    text
+}
+
+/// Returns an error as JSON.
+pub fn json(error: &anyhow::Error) -> Value {
+    json!({"type": "error", "error": error.to_string(), "causes": causes(error), "hint": hint(error)})
+}
+
+/// Returns the line under an answer: local time, short id, tokens in and out, seconds.
+pub fn footer(interaction: &Interaction) -> String {
+    let mut parts = vec![
+        time(interaction),
+        short(&interaction.interaction_id).to_owned(),
+    ];
+    if let Some(usage) = interaction.usage() {
+        let count = |tokens: Option<u64>| {
+            tokens.map_or_else(|| "?".to_owned(), |tokens| tokens.to_string())
+        };
+        parts.push(format!(
+            "{} in, {} out",
+            count(usage.input_tokens),
+            count(usage.output_tokens)
+        ));
+    }
+    parts.push(seconds(interaction.duration_ms));
+    if interaction.status != Status::Completed {
+        parts.push(interaction.status.as_str().to_owned());
+    }
+    parts.join(" · ")
+}
+
+/// Returns when a turn was, in local time.
+pub fn time(interaction: &Interaction) -> String {
+    interaction
+        .timestamp
+        .with_timezone(&Local)
+        .format("%Y-%m-%d %H:%M")
+        .to_string()
+}
+
+/// Returns the first characters of an id, which all commands accept for it.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "durations are far below 2^52 ms"
+)]
+fn seconds(milliseconds: i64) -> String {
+    format!("{:.1} s", milliseconds as f64 / 1000.0)
+}
+
+/// Returns everything about an interaction.
+pub fn interaction(
+    interaction: &Interaction,
+    steps: &[Step],
+    requests: &[String],
+    color: bool,
+) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        text.push_str(&format!(
+            "{} {}\n",
+            dim(&format!("{name:<12}"), color),
+            visible(value)
+        ));
+    };
+    row("interaction", &interaction.interaction_id);
+    row("session", &interaction.session_id);
+    row(
+        "time",
+        &interaction
+            .timestamp
+            .with_timezone(&Local)
+            .format("%Y-%m-%d %H:%M:%S %:z")
+            .to_string(),
+    );
+    row(
+        "answered by",
+        &format!("{} {}", interaction.provider, interaction.model),
+    );
+    row("status", interaction.status.as_str());
+    if let Ok(Value::Object(metadata)) = serde_json::from_str(&interaction.metadata) {
+        for (name, value) in &metadata {
+            row(name, value.as_str().unwrap_or(&value.to_string()));
+        }
+    }
+    if let Some(usage) = interaction.usage() {
+        let count = |tokens: Option<u64>| {
+            tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string())
+        };
+        row(
+            "tokens",
+            &format!(
+                "{} in, {} out",
+                count(usage.input_tokens),
+                count(usage.output_tokens)
+            ),
+        );
+    }
+    row("duration", &seconds(interaction.duration_ms));
+    if !requests.is_empty() {
+        let bytes: usize = requests.iter().map(String::len).sum();
+        row(
+            "sent",
+            &format!(
+                "{} request{}, {bytes} bytes (with --json in full)",
+                requests.len(),
+                plural(requests.len())
+            ),
+        );
+    }
+    text.push_str(&format!(
+        "\n{}\n{}\n",
+        strong("question", color),
+        visible(&interaction.query)
+    ));
+    for (index, step) in steps.iter().enumerate() {
+        let heading = format!(
+            "step {}: {} {}",
+            index + 1,
+            step.action.name,
+            one_line(&step.action.arguments.to_string())
+        );
+        text.push_str(&format!(
+            "\n{}\n{}\n",
+            strong(&heading, color),
+            visible(&step.observation)
+        ));
+    }
+    text.push_str(&format!(
+        "\n{}\n{}",
+        strong("answer", color),
+        visible(&interaction.response)
+    ));
+    text
+}
+
+/// Returns the ending of a noun that is counted.
+pub fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

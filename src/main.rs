@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: calls the library.
+
+fn main() -> std::process::ExitCode {
+    allm::run(std::env::args_os())
+}

@@ -1,0 +1,257 @@
+//! How flags, the environment and the settings become a store, a provider and a chat.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::runtime::Runtime;
+
+use super::{ChatArgs, Cli, Sub};
+use crate::chat::{Chat, Memory};
+use crate::config::Config;
+use crate::embedder::{Lazy, Source};
+use crate::provider::{self, Kind, Provider, ProviderError};
+use crate::repl::{Outcome, Repl};
+use crate::store::{self, Store};
+use crate::ui::Ui;
+
+/// The system prompt when none is set.
+const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
+
+/// Does what the command line asks for.
+pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
+    let home = home(cli.global.home.as_deref())?;
+    let config = Config::load(&home.join("config.toml"))?;
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let embedder = cli.global.embedder.as_deref().unwrap_or(&config.embedder);
+    let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
+    runtime.block_on(source.fetch(ui.watched()))?;
+    let uri = match cli.global.db {
+        Some(uri) if uri.contains("://") => uri,
+        Some(path) => absolute(Path::new(&path))?.display().to_string(),
+        None => home.join("lancedb").display().to_string(),
+    };
+    let options = store::Options {
+        home: home.clone(),
+        uri,
+        embedder: Lazy::new(source),
+    };
+    match cli.command {
+        Sub::History(command) => {
+            let username = username(cli.user)?;
+            let asked = runtime.block_on(async {
+                let memory = remember(options, username, &config, ui).await?;
+                tokio::select! {
+                    result = command.run(&memory, None, ui) => result.map(|()| Outcome::Done),
+                    _ = tokio::signal::ctrl_c() => Ok(Outcome::Interrupted),
+                }
+            });
+            runtime.shutdown_background();
+            asked
+        }
+        Sub::Chat(args) => {
+            let username = username(args.user.clone().or(cli.user))?;
+            chat(args, options, username, &config, &home, &runtime, ui)
+        }
+    }
+}
+
+async fn remember(
+    options: store::Options,
+    username: String,
+    config: &Config,
+    ui: &Ui,
+) -> Result<Memory> {
+    let store = Store::open(options).await?;
+    let recovered = store.recover().await?;
+    if recovered.turns > 0 {
+        ui.note(&format!(
+            "{} turn(s) of a shell that ended abruptly were recovered",
+            recovered.turns
+        ));
+    }
+    for aside in recovered.aside {
+        ui.warn(&format!(
+            "a journal has lines that cannot be read; it is kept as `{}`",
+            aside.display()
+        ));
+    }
+    Ok(Memory {
+        store: Arc::new(store),
+        username,
+        limit: config.limit,
+    })
+}
+
+fn chat(
+    args: ChatArgs,
+    options: store::Options,
+    username: String,
+    config: &Config,
+    home: &Path,
+    runtime: &Runtime,
+    ui: &Ui,
+) -> Result<Outcome> {
+    let embedder = options.embedder.clone();
+    // The model is read while the person types; whoever needs it first waits for it.
+    std::thread::spawn(move || drop(embedder.get().map(drop)));
+    let chat = runtime.block_on(async {
+        let memory = remember(options, username, config, ui).await?;
+        converse(&args, memory, config, ui).await
+    })?;
+    let interactive = args.message.is_empty() && io::stdin().is_terminal();
+    if interactive && !ui.json {
+        let (provider, user) = (chat.provider.name(), &chat.memory.username);
+        ui.note(&format!(
+            "allm {} · {provider} · {user} · /help lists the commands, Ctrl-D leaves",
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    let mut repl = Repl {
+        chat,
+        ui,
+        runtime,
+        fail_fast: args.fail_fast,
+        last: None,
+    };
+    let outcome = if !args.message.is_empty() {
+        repl.once(&args.message.join(" "))
+    } else if interactive {
+        repl.interactive(&home.join("history.txt"))
+    } else {
+        repl.script(io::stdin())
+    };
+    runtime.block_on(repl.chat.close());
+    outcome
+}
+
+async fn converse(args: &ChatArgs, memory: Memory, config: &Config, ui: &Ui) -> Result<Chat> {
+    let connected = provider::connect(&connection(args, config)?).await?;
+    if let Some(notice) = connected.notice {
+        ui.note(&notice);
+    }
+    let provider = connected.provider;
+    let named = args
+        .model
+        .clone()
+        .or_else(|| Some(config.model.clone()))
+        .filter(|model| !model.is_empty());
+    let model = match named {
+        Some(model) if provider.name() != "offline" => model,
+        _ => default_model(provider.as_ref(), config).await?,
+    };
+    let system = match args.system.as_deref().unwrap_or(&config.system) {
+        "" => SYSTEM.trim().to_owned(),
+        text => match text.strip_prefix('@') {
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?
+            }
+            None => text.to_owned(),
+        },
+    };
+    let window = if provider.name() == "openai" {
+        config.openai_window
+    } else {
+        config.ollama_window
+    };
+    let options = provider::Options {
+        temperature: args.temperature.or(config.temperature),
+        max_tokens: args.max_tokens.or(config.max_tokens),
+        seed: args.seed.or(config.seed),
+        top_p: args.top_p.or(config.top_p),
+        context_window: window,
+    };
+    let mut chat = Chat::new(
+        memory,
+        provider,
+        model,
+        options,
+        system,
+        config.max_steps.max(1),
+    );
+    let filter = chat.memory.filter(None, None, None).await?;
+    let session = match &args.session {
+        Some(id) => Some(chat.memory.store.session(&filter, id).await?),
+        None if args.go_on => match chat.memory.store.sessions(&filter, Some(1)).await?.pop() {
+            Some(summary) => Some(summary.session),
+            None => bail!("there is no conversation to go on with"),
+        },
+        None => None,
+    };
+    if let Some(session) = session {
+        let title = session.title.clone().unwrap_or_default();
+        let turns = chat.resume(session).await?;
+        ui.note(&format!("going on after {turns} turn(s): {title}"));
+    }
+    Ok(chat)
+}
+
+fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings> {
+    let kind = match args
+        .provider
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(&config.provider)
+    {
+        "auto" => Kind::Auto,
+        "ollama" => Kind::Ollama,
+        "openai" => Kind::OpenAi,
+        "offline" => Kind::Offline,
+        other => bail!("there is no provider `{other}`: choose auto, ollama, openai or offline"),
+    };
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Ok(provider::Settings {
+        kind,
+        base_url: args.base_url.clone(),
+        ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
+        openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
+        openai_key: variable("OPENAI_API_KEY"),
+        connect_timeout: Duration::from_secs(config.connect_timeout_s),
+        idle_timeout: Duration::from_secs(config.idle_timeout_s),
+        retries: config.retries,
+    })
+}
+
+async fn default_model(provider: &dyn Provider, config: &Config) -> Result<String> {
+    let models = provider.models().await?;
+    let preferred = models
+        .iter()
+        .find(|model| provider.name() == "openai" && **model == config.openai_model);
+    match preferred.or(models.first()) {
+        Some(model) => Ok(model.clone()),
+        None => Err(ProviderError::NoModel {
+            provider: if provider.name() == "ollama" {
+                "Ollama"
+            } else {
+                "the server"
+            },
+        }
+        .into()),
+    }
+}
+
+fn home(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(home) => absolute(home),
+        None => match std::env::home_dir() {
+            Some(home) if home.is_absolute() => Ok(home.join(".abstractllm")),
+            _ => bail!("cannot find your home directory: name one with `--home`"),
+        },
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .with_context(|| format!("cannot use `{}` as a folder", path.display()))
+}
+
+fn username(named: Option<String>) -> Result<String> {
+    match named.filter(|name| !name.trim().is_empty()) {
+        Some(name) => Ok(name.trim().to_owned()),
+        None => {
+            whoami::username().context("cannot find out your user name: give one with `--user`")
+        }
+    }
+}

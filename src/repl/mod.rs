@@ -1,0 +1,239 @@
+//! Reads lines, from a person at a terminal or from a pipe, and runs each: a command, or a message to the model.
+
+mod helper;
+mod input;
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{CompletionType, Config, Editor};
+use tokio::runtime::Runtime;
+
+use crate::chat::Chat;
+use crate::commands::{Command, Flow, Line};
+use crate::conversation::Status;
+use crate::ui::{Live, Ui, visible};
+use helper::LineHelper;
+use input::{Input, is_open, parse};
+
+/// Says how a run of the shell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// A turn or a command failed.
+    Failed,
+    /// Ctrl-C ended a run that nobody can type into.
+    Interrupted,
+}
+
+/// Runs lines in a chat.
+pub struct Repl<'a> {
+    pub chat: Chat,
+    pub ui: &'a Ui,
+    pub runtime: &'a Runtime,
+    /// Whether a script ends with its first failure.
+    pub fail_fast: bool,
+    /// The last turn of this run, which `/show` means.
+    pub last: Option<String>,
+}
+
+/// Says what came of one line.
+enum Ran {
+    Went(Flow),
+    Failed,
+    Interrupted,
+}
+
+impl Repl<'_> {
+    /// Talks with a person at a terminal until they leave.
+    pub fn interactive(&mut self, history: &Path) -> Result<Outcome> {
+        let config = Config::builder()
+            .completion_type(CompletionType::List)
+            .auto_add_history(true)
+            .build();
+        let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
+        editor.set_helper(Some(LineHelper::new(self.ui.colored())));
+        // There is no history before the first line.
+        drop(editor.load_history(history));
+        loop {
+            let prompt = visible(&format!("{}> ", self.chat.model));
+            let styled = self.ui.prompt(&prompt);
+            match editor.readline(&(prompt.as_str(), styled.as_str())) {
+                Ok(line) => {
+                    if let Err(error) = editor.append_history(history) {
+                        self.ui
+                            .warn(&format!("cannot write the line history: {error}"));
+                    }
+                    if let Ran::Went(Flow::Quit) = self.run(&line)? {
+                        return Ok(Outcome::Done);
+                    }
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(Outcome::Done),
+                Err(error) => return Err(error).context("cannot read from the terminal"),
+            }
+        }
+    }
+
+    /// Runs the lines of a script, one after the other.
+    pub fn script(&mut self, lines: impl Read + Send + 'static) -> Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        let mut open = String::new();
+        // A read cannot be interrupted, so it waits in a thread of its own, and Ctrl-C is heard here.
+        let (sender, mut lines_read) = tokio::sync::mpsc::channel(1);
+        std::thread::spawn(move || {
+            BufReader::new(lines)
+                .split(b'\n')
+                .try_for_each(|line| sender.blocking_send(line))
+        });
+        loop {
+            let next = async {
+                tokio::select! {
+                    line = lines_read.recv() => Some(line),
+                    () = interrupt() => None,
+                }
+            };
+            let Some(line) = self.runtime.block_on(next) else {
+                return Ok(Outcome::Interrupted);
+            };
+            let line = line.transpose().context("cannot read standard input")?;
+            let ended = line.is_none();
+            open.push_str(&String::from_utf8_lossy(&line.unwrap_or_default()));
+            if !ended && is_open(&open) {
+                open.push('\n');
+                continue;
+            }
+            match self.run(&std::mem::take(&mut open))? {
+                Ran::Went(Flow::Quit) => return Ok(outcome),
+                Ran::Went(Flow::Continue) => {}
+                Ran::Interrupted => return Ok(Outcome::Interrupted),
+                Ran::Failed => {
+                    outcome = Outcome::Failed;
+                    if self.fail_fast {
+                        return Ok(outcome);
+                    }
+                }
+            }
+            if ended {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Answers one message.
+    pub fn once(&mut self, message: &str) -> Result<Outcome> {
+        Ok(match self.say(message)? {
+            Ran::Went(_) => Outcome::Done,
+            Ran::Failed => Outcome::Failed,
+            Ran::Interrupted => Outcome::Interrupted,
+        })
+    }
+
+    /// Runs one line. An error of the line is reported; what is returned as an error ends the shell.
+    fn run(&mut self, line: &str) -> Result<Ran> {
+        match parse(line) {
+            Input::Blank => Ok(Ran::Went(Flow::Continue)),
+            Input::Message(message) => self.say(&message),
+            Input::Command(words) => self.command(&words),
+        }
+    }
+
+    fn command(&mut self, words: &[String]) -> Result<Ran> {
+        let line = match Line::try_parse_from(words) {
+            Ok(line) => line,
+            Err(error) => {
+                self.ui.usage(&error)?;
+                return Ok(if error.use_stderr() {
+                    Ran::Failed
+                } else {
+                    Ran::Went(Flow::Continue)
+                });
+            }
+        };
+        let (chat, ui, last) = (&mut self.chat, self.ui, self.last.as_deref());
+        let running = async {
+            let command = async {
+                match line.command {
+                    Command::History(command) => command
+                        .run(&chat.memory, last, ui)
+                        .await
+                        .map(|()| Flow::Continue),
+                    Command::Live(command) => command.run(chat, ui).await,
+                }
+            };
+            tokio::select! {
+                result = command => Some(result),
+                () = interrupt() => None,
+            }
+        };
+        match self.runtime.block_on(running) {
+            None => Ok(Ran::Interrupted),
+            Some(Ok(flow)) => Ok(Ran::Went(flow)),
+            Some(Err(error)) => {
+                self.report(&error, error.downcast_ref::<io::Error>())?;
+                Ok(Ran::Failed)
+            }
+        }
+    }
+
+    fn say(&mut self, message: &str) -> Result<Ran> {
+        let watched = self.ui.watched();
+        let mut live = Live::new(self.ui);
+        let ended = self
+            .runtime
+            .block_on(self.chat.turn(message, &mut live, interrupt()));
+        let shown = live.finish();
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.report(&error, None)?;
+                return Ok(Ran::Failed);
+            }
+        };
+        shown?;
+        self.last = Some(ended.interaction.interaction_id.clone());
+        if let Some(error) = &ended.unrecorded {
+            self.ui.warn(&format!("the turn is in the journal alone, and will be stored when that works again: {error:#}"));
+        }
+        if let Some(error) = &ended.unembedded {
+            self.ui.warn(&format!(
+                "the turn is stored but cannot be found by meaning: {error:#}"
+            ));
+        }
+        let status = ended.interaction.status;
+        self.ui.turn(&ended, &self.chat.memory.username)?;
+        if watched {
+            self.ui.footer(&ended.interaction);
+        }
+        if let Some(failure) = ended.failure.filter(|_| !self.ui.json) {
+            self.ui.error(&failure.into())?;
+        }
+        Ok(match status {
+            Status::Completed => Ran::Went(Flow::Continue),
+            Status::Interrupted => Ran::Interrupted,
+            Status::Failed => Ran::Failed,
+        })
+    }
+
+    /// Reports an error of a line; a closed stdout ends the shell.
+    fn report(&self, error: &anyhow::Error, io: Option<&io::Error>) -> Result<()> {
+        match io {
+            Some(io) if io.kind() == io::ErrorKind::BrokenPipe => {
+                Err(io::Error::from(io::ErrorKind::BrokenPipe).into())
+            }
+            _ => self.ui.error(error),
+        }
+    }
+}
+
+/// Waits for Ctrl-C.
+async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the signal ends the process, as it does anyway.
+        std::future::pending::<()>().await;
+    }
+}

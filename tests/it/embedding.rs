@@ -1,0 +1,258 @@
+//! The embedding model: parity with sentence-transformers, and where else a model may come from.
+
+use std::path::Path;
+use std::process::Command;
+
+use allm::embedder::{Embedder, Lazy, Source};
+use serde_json::Value;
+
+use crate::harness::Home;
+use crate::server;
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn bundled_model_agrees_with_sentence_transformers() {
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/embeddings.json")).unwrap();
+    let cases = fixture["cases"].as_array().unwrap();
+    assert!(cases.len() >= 30);
+    let embedder = Lazy::new(Source::Bundled);
+    let embedder = embedder.get().unwrap();
+    assert_eq!(
+        (embedder.name(), embedder.dimension()),
+        ("all-MiniLM-L6-v2", 384)
+    );
+    let texts: Vec<&str> = cases
+        .iter()
+        .map(|case| case["text"].as_str().unwrap())
+        .collect();
+    let vectors = embedder.embed(&texts).unwrap();
+    for (case, vector) in cases.iter().zip(&vectors) {
+        let expected: Vec<f32> = serde_json::from_value(case["embedding"].clone()).unwrap();
+        let cosine = cosine(&expected, vector);
+        assert!(cosine >= 0.999, "{cosine} for {}", case["text"]);
+        let length = vector.iter().map(|x| x * x).sum::<f32>();
+        assert!((length - 1.0).abs() < 1e-5, "length {length}");
+    }
+    // A second time they come from the cache, and are the same.
+    assert_eq!(embedder.embed(&texts).unwrap(), vectors);
+}
+
+#[test]
+fn passages_are_short_enough_and_lose_no_word() {
+    let embedder = Lazy::new(Source::Bundled);
+    let embedder = embedder.get().unwrap();
+    let text = "The deadlock came from two locks taken in different order. We now sort them first, naïve or not: 東京 🦀.\n".repeat(60);
+    let passages = embedder.passages(&text).unwrap();
+    assert!(passages.len() >= 5, "{}", passages.len());
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        passages
+            .iter()
+            .flat_map(|passage| words(passage))
+            .collect::<Vec<_>>(),
+        words(&text)
+    );
+    assert!(
+        passages.iter().all(|passage| passage.ends_with('.')),
+        "cut inside a sentence"
+    );
+}
+
+/// Writes a small model of random weights in the Hugging Face layout: 2 layers, 32 dimensions.
+fn tiny_model(folder: &Path) {
+    use candle_core::{DType, Device, Tensor};
+    use std::collections::HashMap;
+    std::fs::create_dir_all(folder.join("1_Pooling")).unwrap();
+    let (hidden, inner, vocabulary) = (32, 64, 30522);
+    let mut tensors: HashMap<String, Tensor> = HashMap::new();
+    let mut put = |name: String, shape: &[usize]| {
+        let tensor = match name.contains("LayerNorm.weight") {
+            true => Tensor::ones(shape, DType::F32, &Device::Cpu),
+            false => Tensor::randn(0f32, 0.2, shape, &Device::Cpu),
+        };
+        tensors.insert(name, tensor.unwrap());
+    };
+    for (name, rows) in [("word", vocabulary), ("position", 64), ("token_type", 2)] {
+        put(
+            format!("embeddings.{name}_embeddings.weight"),
+            &[rows, hidden],
+        );
+    }
+    let mut layers = vec![("embeddings.LayerNorm".to_owned(), vec![hidden])];
+    for layer in 0..2 {
+        let layer = format!("encoder.layer.{layer}");
+        for part in [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        ] {
+            layers.push((format!("{layer}.{part}"), vec![hidden, hidden]));
+        }
+        layers.push((format!("{layer}.attention.output.LayerNorm"), vec![hidden]));
+        layers.push((format!("{layer}.intermediate.dense"), vec![inner, hidden]));
+        layers.push((format!("{layer}.output.dense"), vec![hidden, inner]));
+        layers.push((format!("{layer}.output.LayerNorm"), vec![hidden]));
+    }
+    for (name, shape) in layers {
+        put(format!("{name}.weight"), &shape);
+        put(format!("{name}.bias"), &shape[..1]);
+    }
+    candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/all-MiniLM-L6-v2");
+    std::fs::copy(assets.join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
+    let config = std::fs::read_to_string(assets.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    for (key, value) in [
+        ("hidden_size", 32),
+        ("intermediate_size", 64),
+        ("num_hidden_layers", 2),
+        ("num_attention_heads", 4),
+        ("max_position_embeddings", 64),
+    ] {
+        config[key] = value.into();
+    }
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    std::fs::write(
+        folder.join("1_Pooling/config.json"),
+        r#"{"pooling_mode_cls_token": true}"#,
+    )
+    .unwrap();
+    std::fs::write(
+        folder.join("sentence_bert_config.json"),
+        r#"{"max_seq_length": 48}"#,
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_folder_and_a_hub_repository_can_be_used_instead() {
+    let home = Home::new();
+    let folder = home.path().join("tiny");
+    tiny_model(&folder);
+    let stats = |run: crate::harness::Run| run.ok_json()["embedding"].clone();
+
+    let local = Home::new();
+    let embedder = folder.display().to_string();
+    local
+        .allm()
+        .args(["chat", "--embedder", &embedder, "hello there"])
+        .run()
+        .ok();
+    let embedding = stats(
+        local
+            .allm()
+            .args(["stats", "--json", "--embedder", &embedder]),
+    );
+    assert_eq!(
+        embedding,
+        serde_json::json!({"model": "tiny", "dimension": 32})
+    );
+    let found = local
+        .allm()
+        .args(["search", "--json", "--embedder", &embedder, "hello there"])
+        .ok_json();
+    assert_eq!(found["hits"][0]["query"], "hello there");
+
+    let hub = server::hub(folder);
+    let remote = Home::new();
+    let asked = || {
+        remote.allm().env("HF_ENDPOINT", &hub.url).args([
+            "stats",
+            "--json",
+            "--embedder",
+            "acme/tiny",
+        ])
+    };
+    assert_eq!(
+        stats(asked()),
+        serde_json::json!({"model": "acme/tiny", "dimension": 32})
+    );
+    assert!(
+        remote
+            .path()
+            .join("embeddings/model_cache/models--acme--tiny")
+            .is_dir()
+    );
+    // What is there is not fetched again: the second time the hub may be gone.
+    let requests = hub.requests().len();
+    assert_eq!(stats(asked())["model"], "acme/tiny");
+    assert_eq!(hub.requests().len(), requests);
+
+    let missing = Home::new();
+    let output = missing
+        .allm()
+        .env("HF_ENDPOINT", &hub.url)
+        .args(["stats", "--embedder", "acme/absent"])
+        .run()
+        .fails(1);
+    assert!(
+        output
+            .stderr
+            .contains("cannot fetch `config.json` of `acme/absent` from the hub"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_store_made_with_another_model_is_not_opened() {
+    let home = Home::new();
+    let folder = home.path().join("tiny");
+    tiny_model(&folder);
+    home.allm().args(["chat", "hello"]).run().ok();
+    let output = home
+        .allm()
+        .args([
+            "search",
+            "hello",
+            "--embedder",
+            &folder.display().to_string(),
+        ])
+        .run()
+        .fails(1);
+    assert!(
+        output
+            .stderr
+            .contains("was made with the embedding model `all-MiniLM-L6-v2`, not with `tiny`"),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output
+            .stderr
+            .contains("\nhint: open it with `--embedder all-MiniLM-L6-v2`"),
+        "{}",
+        output.stderr
+    );
+    home.allm().args(["search", "hello"]).run().ok();
+}
+
+#[test]
+fn plain_cargo_finds_a_protoc_without_one_on_the_path() {
+    // The wrapper is what LanceDB's build scripts call. An empty PATH but for a shell's own tools hides a protoc of the system.
+    let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/protoc");
+    let tools = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/bin/uname", tools.path().join("uname")).unwrap();
+    let mut command = Command::new("/bin/sh");
+    let output = command
+        .arg(wrapper)
+        .arg("--version")
+        .env("PATH", tools.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && said.starts_with("libprotoc"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

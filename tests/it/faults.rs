@@ -1,0 +1,319 @@
+//! Bad input and bad luck: each gets a clear error and the right exit code, and costs no turn already made.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::Home;
+use crate::server::{Chunk, Reply, Server};
+
+#[test]
+fn wrong_usage_exits_with_2_and_a_suggestion() {
+    let home = Home::new();
+    let check = |args: &[&str], expected: &str| {
+        let output = home.allm().args(args.iter().copied()).run().fails(2);
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("", expected)
+        );
+    };
+    check(
+        &["serach", "x"],
+        "error: there is no command `serach`\nhint: did you mean `search`? `allm --help` lists the commands\n",
+    );
+    check(
+        &["search"],
+        "error: the following required arguments were not provided: <WORDS>...\nhint: usage: allm search [OPTIONS] <WORDS>...\n",
+    );
+    check(
+        &["search", "x", "--limt", "3"],
+        "error: unexpected argument '--limt' found\nhint: a similar argument exists: '--limit'\n",
+    );
+    check(
+        &["chat", "--seed", "x"],
+        "error: invalid value 'x' for '--seed <N>': invalid digit found in string\nhint: `--help` explains it\n",
+    );
+    check(
+        &["search", "x", "--limit", "0"],
+        "error: invalid value '0' for '--limit <N>': 0 is not in 1..=65535\nhint: `--help` explains it\n",
+    );
+}
+
+#[test]
+fn bad_lines_of_a_script_fail_and_the_rest_still_runs() {
+    let home = Home::new();
+    let script = "/serch x\n/search\n/timeframe yesterdayish\n/show zzzz\n/show 0000\n/temperature hot\nhello\n";
+    let output = home.allm().args(["chat"]).stdin(script).run().fails(1);
+    assert!(
+        output
+            .stdout
+            .starts_with("Nothing like that is recorded yet."),
+        "{}",
+        output.stdout
+    );
+    for expected in [
+        "error: there is no command `/serch`\nhint: did you mean `/search`?",
+        "error: the following required arguments were not provided: <WORDS>...\nhint: usage: /search",
+        "error: cannot read `yesterdayish` as a date or a time\naccepted: 2025-09-15,",
+        "error: `zzzz` is not an id: give at least its first 4 characters",
+        "error: no interaction has an id that starts with `0000`",
+        "error: `hot` is no temperature: give a number from 0 to 2, or `default`",
+    ] {
+        assert!(
+            output.stderr.contains(expected),
+            "{expected}\n---\n{}",
+            output.stderr
+        );
+    }
+    let output = home
+        .allm()
+        .args(["chat", "--json"])
+        .stdin(script)
+        .run()
+        .fails(1);
+    let lines = output.json();
+    assert_eq!(lines.len(), 7);
+    assert!(
+        lines[..6].iter().all(|line| line["type"] == "error"),
+        "{}",
+        output.stdout
+    );
+    let stopped = home
+        .allm()
+        .args(["chat", "--json", "--fail-fast"])
+        .stdin(script)
+        .run()
+        .fails(1);
+    assert_eq!(stopped.json().len(), 1);
+}
+
+#[test]
+fn a_store_of_the_predecessor_is_left_alone() {
+    let home = Home::new();
+    let table = home.path().join("lancedb/interactions.lance");
+    fs::create_dir_all(&table).unwrap();
+    fs::write(table.join("theirs"), "kept").unwrap();
+    let output = home.allm().args(["chat", "hello"]).run().fails(1);
+    assert!(
+        output
+            .stderr
+            .contains("holds the tables of another program, the Python AbstractLLM"),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output
+            .stderr
+            .contains("\nhint: keep the new history elsewhere"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(
+        fs::read_dir(home.path().join("lancedb")).unwrap().count(),
+        1
+    );
+    let elsewhere = home.path().join("elsewhere");
+    home.allm()
+        .args(["chat", "--db", &elsewhere.display().to_string(), "hello"])
+        .run()
+        .ok();
+}
+
+#[test]
+fn an_unusable_home_is_an_error() {
+    let home = Home::new();
+    fs::write(home.path().join("file"), "").unwrap();
+    let path = home.path().join("file/home");
+    let output = home
+        .allm()
+        .args(["chat", "--home", &path.display().to_string(), "hi"])
+        .run()
+        .fails(1);
+    assert!(
+        output.stderr.starts_with("error: cannot "),
+        "{}",
+        output.stderr
+    );
+    fs::write(home.path().join("config.toml"), "modle = \"x\"\n").unwrap();
+    let output = home.allm().args(["stats"]).run().fails(1);
+    assert!(
+        output.stderr.contains("cannot use the settings of") && output.stderr.contains("modle"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn the_home_is_for_its_owner_alone() {
+    let home = Home::new();
+    let place = home.path().join("home");
+    home.allm()
+        .args(["chat", "--home", &place.display().to_string(), "hi"])
+        .run()
+        .ok();
+    for folder in [place.clone(), place.join("lancedb"), place.join("journal")] {
+        let mode = fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{}", folder.display());
+    }
+}
+
+/// A server that begins to answer and then waits.
+fn stalling() -> Server {
+    Server::start(|_| {
+        let first = format!(
+            "{}\n",
+            json!({"message": {"content": "the beginning"}, "done": false})
+        );
+        Reply::chunks(
+            200,
+            "application/x-ndjson",
+            vec![
+                Chunk::Bytes(first.into()),
+                Chunk::Wait(Duration::from_mins(1)),
+            ],
+        )
+    })
+}
+
+#[test]
+fn a_turn_of_a_killed_shell_is_recovered_once() {
+    let server = stalling();
+    let home = Home::new();
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_allm"));
+    shell.args([
+        "chat",
+        "-p",
+        "ollama",
+        "-m",
+        "m",
+        "--base-url",
+        &server.url,
+        "do not lose me",
+    ]);
+    shell
+        .env("ALLM_HOME", home.path())
+        .env("ALLM_USER", "alice")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    let mut first = [0; 13];
+    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    // A torn last line, as a power cut leaves it, does not hide the lines before it.
+    let journal = fs::read_dir(home.path().join("journal"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&journal)
+        .unwrap()
+        .write_all(b"{\"ended\":{\"usern")
+        .unwrap();
+
+    let list = || {
+        home.allm()
+            .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+            .run()
+            .ok()
+    };
+    let output = list();
+    assert!(
+        output
+            .stderr
+            .contains("1 turn(s) of a shell that ended abruptly were recovered"),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output
+            .stderr
+            .contains("warning: a journal has lines that cannot be read"),
+        "{}",
+        output.stderr
+    );
+    let turn = &output.json()[0]["interactions"][0];
+    assert_eq!(
+        (&turn["query"], &turn["status"]),
+        (&json!("do not lose me"), &json!("interrupted"))
+    );
+    let again = list();
+    assert_eq!(
+        (&again.json()[0]["count"], again.stderr.as_str()),
+        (&json!(1), "")
+    );
+    assert!(journal.with_extension("unreadable").exists());
+}
+
+#[test]
+fn ctrl_c_in_a_script_records_the_turn_and_exits_with_130() {
+    let server = stalling();
+    let home = Home::new();
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_allm"));
+    shell.args(["chat", "-p", "ollama", "-m", "m", "--base-url", &server.url]);
+    shell
+        .env("ALLM_HOME", home.path())
+        .env("ALLM_USER", "alice")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    shell
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"one\ntwo\n")
+        .unwrap();
+    let mut first = [0; 13];
+    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let killed = Command::new("kill")
+        .args(["-INT", &shell.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(shell.wait().unwrap().code(), Some(130));
+    let all = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
+    assert_eq!(
+        (&all["count"], &all["interactions"][0]["status"]),
+        (&json!(1), &json!("interrupted"))
+    );
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let home = Home::new();
+    home.allm()
+        .args(["chat"])
+        .stdin("one\ntwo\nthree\n")
+        .run()
+        .ok();
+    let mut listing = Command::new(env!("CARGO_BIN_EXE_allm"));
+    listing
+        .args(["timeframe", "2020-01-01", "2100-01-01"])
+        .env("ALLM_HOME", home.path())
+        .env("ALLM_USER", "alice");
+    let mut listing = listing
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(listing.stdout.take());
+    let mut said = String::new();
+    BufReader::new(listing.stderr.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert_eq!(
+        (listing.wait().unwrap().code(), said.as_str()),
+        (Some(0), "")
+    );
+}

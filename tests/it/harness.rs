@@ -1,0 +1,371 @@
+//! Runs the binary in a home of its own: through pipes, or on a terminal.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_allm");
+
+/// The longest that a run may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that a terminal may stay without what is waited for.
+const TERMINAL_PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Holds a fresh home directory, removed when dropped.
+pub struct Home(TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder can be made"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Prepares a run of `allm` that reaches no model server and reads no one's settings.
+    pub fn allm(&self) -> Run {
+        let mut command = Command::new(BINARY);
+        command
+            .env_clear()
+            .envs(self.environment())
+            .env("NO_COLOR", "1")
+            .current_dir(self.path());
+        Run {
+            command,
+            stdin: None,
+        }
+    }
+
+    /// Starts `allm` on a terminal of 100 columns and 40 rows, in colour.
+    pub fn terminal(&self, args: &[&str]) -> Terminal {
+        self.terminal_with(args, &[])
+    }
+
+    /// Starts `allm` on a terminal, with more in its environment.
+    pub fn terminal_with(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+        let mut command = CommandBuilder::new(BINARY);
+        command.args(args);
+        command.cwd(self.path());
+        command.env_clear();
+        command.env("TERM", "xterm-256color");
+        for (name, value) in self.environment() {
+            command.env(name, value);
+        }
+        for (name, value) in env {
+            command.env(name, value);
+        }
+        Terminal::start(command)
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let home = self
+            .path()
+            .to_str()
+            .expect("the temporary folder's path is text")
+            .to_owned();
+        vec![
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("ALLM_HOME", home.clone()),
+            ("HOME", home),
+            ("COLUMNS", "100".to_owned()),
+            ("TZ", "UTC".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("ALLM_USER", "alice".to_owned()),
+            // Nothing listens on the discard port.
+            ("OLLAMA_HOST", "http://127.0.0.1:9".to_owned()),
+        ]
+    }
+}
+
+/// Holds a run that has not started.
+pub struct Run {
+    command: Command,
+    stdin: Option<String>,
+}
+
+impl Run {
+    pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets what is piped into the program; without it, its standard input is empty.
+    pub fn stdin(mut self, text: &str) -> Self {
+        self.stdin = Some(text.to_owned());
+        self
+    }
+
+    /// Runs to success and returns the one JSON object it prints.
+    #[track_caller]
+    pub fn ok_json(self) -> Value {
+        let mut values = self.run().ok().json();
+        assert_eq!(values.len(), 1, "{values:?}");
+        values.remove(0)
+    }
+
+    /// Runs to the end, at most a minute.
+    #[track_caller]
+    pub fn run(mut self) -> Output {
+        let stdout = Capture::new(|file| self.command.stdout(file));
+        let stderr = Capture::new(|file| self.command.stderr(file));
+        self.command.stdin(if self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        let mut child = self.command.spawn().expect("the binary starts");
+        if let (Some(text), Some(mut pipe)) = (self.stdin, child.stdin.take()) {
+            // The program may leave before it has read everything.
+            thread::spawn(move || pipe.write_all(text.as_bytes()).ok());
+        }
+        let status = wait(&mut child);
+        let (stdout, stderr) = (stdout.read(), stderr.read());
+        let Some(status) = status else {
+            panic!("still running after {PATIENCE:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+        };
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+/// Returns the exit status, as a shell gives it for a signal; a child that takes too long is killed.
+fn wait(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            return status
+                .code()
+                .or_else(|| status.signal().map(|signal| 128 + signal));
+        }
+        if start.elapsed() > PATIENCE {
+            child
+                .kill()
+                .and_then(|()| child.wait())
+                .expect("a child can be killed");
+            return None;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Collects a stream in a file, so that a full pipe never blocks the program.
+struct Capture(File);
+
+impl Capture {
+    fn new<T>(connect: impl FnOnce(File) -> T) -> Self {
+        let file = tempfile::tempfile().expect("a temporary file can be made");
+        connect(file.try_clone().expect("a file can be opened twice"));
+        Self(file)
+    }
+
+    fn read(mut self) -> String {
+        let mut bytes = Vec::new();
+        self.0.rewind().expect("a file can be read from its start");
+        self.0.read_to_end(&mut bytes).expect("a file can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Holds what a run left behind.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Returns the JSON value of every line of standard output.
+    #[track_caller]
+    pub fn json(&self) -> Vec<Value> {
+        let parse = |line| match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(error) => panic!("{error}: {line}\n--- stderr\n{}", self.stderr),
+        };
+        let mut values = Vec::new();
+        for line in self.stdout.lines() {
+            values.push(parse(line));
+        }
+        values
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.fails(0)
+    }
+
+    /// Asserts the exit status.
+    #[track_caller]
+    pub fn fails(self, code: i32) -> Self {
+        let Self {
+            status,
+            stdout,
+            stderr,
+        } = &self;
+        assert!(
+            *status == code,
+            "exit {status}, not {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        );
+        self
+    }
+}
+
+/// Holds a running `allm` on a terminal; it is killed when dropped.
+pub struct Terminal {
+    output: Arc<Mutex<Vec<u8>>>,
+    keyboard: Keyboard,
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    reader: JoinHandle<()>,
+    /// How much of the output has been matched.
+    seen: usize,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+type Keyboard = Arc<Mutex<Box<dyn Write + Send>>>;
+
+impl Terminal {
+    fn start(command: CommandBuilder) -> Self {
+        let size = PtySize {
+            rows: 40,
+            cols: 100,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system()
+            .openpty(size)
+            .expect("a terminal can be opened");
+        let child = pair
+            .slave
+            .spawn_command(command)
+            .expect("the binary starts");
+        // The reader sees the end only when no one here holds the other side.
+        drop(pair.slave);
+        let stream = pair
+            .master
+            .try_clone_reader()
+            .expect("a terminal can be read");
+        let writer = pair
+            .master
+            .take_writer()
+            .expect("a terminal can be written to");
+        let keyboard = Arc::new(Mutex::new(writer));
+        let output = Arc::default();
+        let (sink, answers) = (Arc::clone(&output), Arc::clone(&keyboard));
+        let reader = thread::spawn(move || follow(stream, &sink, &answers));
+        Self {
+            output,
+            keyboard,
+            child,
+            reader,
+            seen: 0,
+            _master: pair.master,
+        }
+    }
+
+    /// Waits for a text to appear after the last one that was waited for.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        let start = Instant::now();
+        while start.elapsed() < TERMINAL_PATIENCE {
+            // Read first: what a finished reader has not collected will never come.
+            let finished = self.reader.is_finished();
+            let found = find(&lock(&self.output)[self.seen..], text.as_bytes());
+            if let Some(at) = found {
+                self.seen += at + text.len();
+                return;
+            }
+            if finished {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        panic!(
+            "no {text:?} on the screen after {:?}:\n{}",
+            start.elapsed(),
+            self.screen()
+        );
+    }
+
+    /// Types a text as it is; Enter is `\r`, Ctrl-C `\u{3}`, Ctrl-D `\u{4}`, Tab `\t`.
+    #[track_caller]
+    pub fn type_keys(&mut self, text: &str) {
+        let mut keyboard = lock(&self.keyboard);
+        keyboard
+            .write_all(text.as_bytes())
+            .and_then(|()| keyboard.flush())
+            .expect("the terminal is open");
+    }
+
+    /// Returns all output so far, escape sequences included.
+    pub fn screen(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.output)).into_owned()
+    }
+
+    /// Waits for the program to leave and returns its exit status.
+    #[track_caller]
+    pub fn exit_status(&mut self) -> u32 {
+        let start = Instant::now();
+        while start.elapsed() < TERMINAL_PATIENCE {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                let left = Instant::now();
+                while !self.reader.is_finished() && left.elapsed() < Duration::from_secs(1) {
+                    thread::sleep(PAUSE);
+                }
+                return status.exit_code();
+            }
+            thread::sleep(PAUSE);
+        }
+        panic!(
+            "still running after {TERMINAL_PATIENCE:?}:\n{}",
+            self.screen()
+        );
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has usually left already.
+        self.child.kill().and_then(|()| self.child.wait()).ok();
+    }
+}
+
+/// Collects what the program writes and answers its question for the cursor: the first column.
+fn follow(mut stream: Box<dyn Read + Send>, sink: &Mutex<Vec<u8>>, keyboard: &Keyboard) {
+    let mut buffer = [0; 4096];
+    let mut asked = 0;
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        let mut output = lock(sink);
+        output.extend_from_slice(&buffer[..length]);
+        while let Some(at) = find(&output[asked..], b"\x1b[6n") {
+            asked += at + b"\x1b[6n".len();
+            lock(keyboard).write_all(b"\x1b[1;1R").ok();
+        }
+    }
+}
+
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

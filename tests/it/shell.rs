@@ -1,0 +1,211 @@
+//! The shell and its commands, through a pipe and through a terminal.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::Home;
+use crate::server::{self, Chunk, Reply, Server};
+
+#[test]
+fn a_script_prints_one_json_object_a_line_and_another_process_finds_its_turns() {
+    let home = Home::new();
+    let output = home
+        .allm()
+        .args(["chat", "--json"])
+        .stdin("first question\n/search first\n/quit\n")
+        .run()
+        .ok();
+    let lines = output.json();
+    assert_eq!(lines.len(), 2, "{}", output.stdout);
+    assert_eq!(
+        (&lines[0]["type"], &lines[0]["provider"], &lines[0]["user"]),
+        (&json!("turn"), &json!("offline"), &json!("alice"))
+    );
+    assert_eq!(
+        (&lines[1]["type"], &lines[1]["hits"][0]["query"]),
+        (&json!("search"), &json!("first question"))
+    );
+    let found = home.allm().args(["search", "--json", "first"]).ok_json();
+    assert_eq!(
+        found["hits"][0]["interaction_id"],
+        lines[0]["interaction_id"]
+    );
+}
+
+#[test]
+fn without_a_model_the_closest_past_passages_are_quoted() {
+    let home = Home::new();
+    let first = home
+        .allm()
+        .args(["chat", "the staging database listens on port 6543"])
+        .run()
+        .ok();
+    assert!(
+        first
+            .stdout
+            .starts_with("Nothing like that is recorded yet."),
+        "{}",
+        first.stdout
+    );
+    let turn = home
+        .allm()
+        .args([
+            "chat",
+            "--json",
+            "which port does the staging database use?",
+        ])
+        .ok_json();
+    let answer = turn["response"].as_str().unwrap();
+    assert!(
+        answer.contains("you wrote\n> the staging database listens on port 6543"),
+        "{answer}"
+    );
+    assert_eq!(
+        turn["steps"][0]["action"],
+        json!({"name": "search_memory", "arguments": {"query": "which port does the staging database use?"}})
+    );
+    // A question asked again is not its own answer, and quotes are not found a second time.
+    let again = home
+        .allm()
+        .args([
+            "chat",
+            "--json",
+            "which port does the staging database use?",
+        ])
+        .ok_json();
+    assert_eq!(again["response"], turn["response"]);
+    let found = home
+        .allm()
+        .args(["search", "--json", "port of the staging database"])
+        .ok_json();
+    assert!(
+        found["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|hit| hit["matched"]["source"] == "query"),
+        "{found}"
+    );
+    let shown = home
+        .allm()
+        .args(["show", turn["interaction_id"].as_str().unwrap()])
+        .run()
+        .ok();
+    assert!(
+        shown.stdout.contains("step 1: search_memory"),
+        "{}",
+        shown.stdout
+    );
+}
+
+#[test]
+fn lines_are_messages_commands_or_blocks() {
+    let server = server::ollama(|question| format!("<{question}>"));
+    let home = Home::new();
+    let script = "/usr/bin/env what is this?\n\n//search me\n\"\"\"\nline one\n/quit\n\"\"\"\nends with \\\nanother\n";
+    let output = home
+        .allm()
+        .args(["chat", "--base-url", &server.url])
+        .stdin(script)
+        .run()
+        .ok();
+    assert_eq!(
+        output.stdout,
+        "</usr/bin/env what is this?>\n</search me>\n<line one\n/quit>\n<ends with \nanother>\n"
+    );
+}
+
+#[test]
+fn a_terminal_shows_prompt_answer_and_footer() {
+    let server = server::ollama(|question| format!("You said {question}.\x1b]0;owned\x07"));
+    let home = Home::new();
+    let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
+    terminal.wait_for("/help lists the commands");
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("hello\r");
+    terminal.wait_for("You said hello.␛]0;owned␇");
+    terminal.wait_for("11 in, 3 out");
+    terminal.wait_for("llama3.2:latest> ");
+    // Ctrl-C at the prompt clears the line and nothing else.
+    terminal.type_keys("not sent\x03");
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("/show\r");
+    terminal.wait_for("You said hello.");
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("/help\r");
+    terminal.wait_for("/timeframe");
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("\x04");
+    assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
+    assert!(
+        !terminal.screen().contains("\x1b]0;"),
+        "the answer cannot steer the terminal"
+    );
+    let history = std::fs::read_to_string(home.path().join("history.txt")).unwrap();
+    assert!(
+        history.contains("hello") && history.contains("/show"),
+        "{history}"
+    );
+}
+
+#[test]
+fn ctrl_c_stops_an_answer_and_keeps_what_came() {
+    let server = Server::start(|request| {
+        if request.path == "/api/tags" {
+            return Reply::json(200, &json!({"models": [{"name": "slow"}]}));
+        }
+        let first = format!(
+            "{}\n",
+            json!({"message": {"content": "the beginning"}, "done": false})
+        );
+        let chunks = vec![
+            Chunk::Bytes(first.into()),
+            Chunk::Wait(Duration::from_secs(30)),
+        ];
+        Reply::chunks(200, "application/x-ndjson", chunks)
+    });
+    let home = Home::new();
+    let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
+    terminal.wait_for("slow> ");
+    terminal.type_keys("tell me\r");
+    terminal.wait_for("the beginning");
+    terminal.type_keys("\x03");
+    terminal.wait_for("interrupted");
+    terminal.wait_for("slow> ");
+    terminal.type_keys("/quit\r");
+    assert_eq!(terminal.exit_status(), 0);
+    let all = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
+    let turn = &all["interactions"][0];
+    assert_eq!(
+        (&turn["status"], &turn["response"]),
+        (&json!("interrupted"), &json!("the beginning"))
+    );
+}
+
+#[test]
+fn version_and_help_touch_nothing() {
+    let home = Home::new();
+    let version = home.allm().args(["--version"]).run().ok();
+    assert_eq!(
+        version.stdout,
+        concat!("allm ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    let help = home.allm().args(["search", "--help"]).run().ok();
+    assert!(
+        help.stdout
+            .contains("Usage: allm search [OPTIONS] <WORDS>..."),
+        "{}",
+        help.stdout
+    );
+    assert!(
+        help.stdout
+            .contains("  allm search how did we fix the deadlock"),
+        "{}",
+        help.stdout
+    );
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}

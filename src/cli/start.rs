@@ -65,18 +65,26 @@ async fn remember(
     ui: &Ui,
 ) -> Result<Memory> {
     let store = Store::open(options).await?;
-    let recovered = store.recover().await?;
-    if recovered.turns > 0 {
-        ui.note(&format!(
-            "{} turn(s) of a shell that ended abruptly were recovered",
-            recovered.turns
-        ));
-    }
-    for aside in recovered.aside {
-        ui.warn(&format!(
-            "a journal has lines that cannot be read; it is kept as `{}`",
-            aside.display()
-        ));
+    match store.recover().await {
+        Ok(recovered) => {
+            if recovered.turns > 0 {
+                ui.note(&format!(
+                    "{} turn(s) that were only in the journal are stored now",
+                    recovered.turns
+                ));
+            }
+            for aside in recovered.aside {
+                ui.warn(&format!(
+                    "a journal has lines that cannot be read; it is kept as `{}`",
+                    aside.display()
+                ));
+            }
+        }
+        // What is stored can be read all the same, and the journal keeps what is not.
+        Err(error) => ui.caution(
+            "some turns are only in the journal, and stored when that works again",
+            &error,
+        ),
     }
     Ok(Memory {
         store: Arc::new(store),

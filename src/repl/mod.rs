@@ -197,12 +197,14 @@ impl Repl<'_> {
         shown?;
         self.last = Some(ended.interaction.interaction_id.clone());
         if let Some(error) = &ended.unrecorded {
-            self.ui.warn(&format!("the turn is in the journal alone, and will be stored when that works again: {error:#}"));
+            self.ui.caution(
+                "the turn is only in the journal, and stored when that works again",
+                error,
+            );
         }
         if let Some(error) = &ended.unembedded {
-            self.ui.warn(&format!(
-                "the turn is stored but cannot be found by meaning: {error:#}"
-            ));
+            self.ui
+                .caution("the turn is stored but cannot be found by meaning", error);
         }
         let status = ended.interaction.status;
         self.ui.turn(&ended, &self.chat.memory.username)?;

@@ -73,10 +73,18 @@ impl Journal {
     pub fn write(&mut self, line: &Line) -> Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        let write = self
-            .file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_data());
+        let whole = self.file.metadata().map(|metadata| metadata.len());
+        let write = whole.and_then(|whole| {
+            let written = self
+                .file
+                .write_all(text.as_bytes())
+                .and_then(|()| self.file.sync_data());
+            if written.is_err() {
+                // Half a line would spoil the next one.
+                self.file.set_len(whole)?;
+            }
+            written
+        });
         write.with_context(|| format!("cannot write to the journal `{}`", self.path.display()))?;
         match line {
             Line::Began(turn) | Line::Ended(turn) => {

@@ -67,8 +67,11 @@ impl Store {
         base: Option<&Base>,
     ) -> Result<Option<anyhow::Error>> {
         turn.interaction.context_verbatim = pack(bodies, base);
-        journal.write(&Line::Ended(turn.clone()))?;
-        let unembedded = self.write(std::slice::from_mut(turn)).await?;
+        let journaled = journal.write(&Line::Ended(turn.clone()));
+        let unembedded = match self.write(std::slice::from_mut(turn)).await {
+            Ok(unembedded) => unembedded,
+            Err(error) => return Err(journaled.err().unwrap_or(error)),
+        };
         if self.is_local() {
             let uri = self.options.uri.clone();
             let since = turn_start(turn);

@@ -81,6 +81,11 @@ impl Ui {
         ));
     }
 
+    /// Warns the person of something that went wrong and is no failure of the command.
+    pub fn caution(&self, text: &str, error: &anyhow::Error) {
+        self.warn(&format!("{text}: {}", report::brief(error)));
+    }
+
     /// Reports an error: with `--json` as an object on stdout, else on stderr.
     pub fn error(&self, error: &anyhow::Error) -> Result<()> {
         if self.json {

@@ -23,19 +23,33 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     })
 }
 
+/// Returns what an error says, without the place in a library's code that LanceDB adds to it.
+fn own_words(text: &str) -> String {
+    let said = text.split(", /").next().unwrap_or_default();
+    said.trim_start_matches("lance error: ").to_owned()
+}
+
 /// Returns the causes of an error, without those that only say again what stands above them.
 fn causes(error: &anyhow::Error) -> Vec<String> {
-    let mut said = error.to_string();
+    let mut said = own_words(&error.to_string());
     let mut causes = Vec::new();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Libraries repeat their source in their own message; paths of their build are nobody's business.
-        let cause = cause.split(", /").next().unwrap_or_default().to_owned();
+        // Libraries repeat their source in their own message.
+        let cause = own_words(&cause);
         if !said.contains(&cause) {
             said.push_str(&cause);
             causes.push(cause);
         }
     }
     causes
+}
+
+/// Returns an error and its causes on one line.
+pub fn brief(error: &anyhow::Error) -> String {
+    std::iter::once(own_words(&error.to_string()))
+        .chain(causes(error))
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Puts an error of the command parser into our own form.
@@ -81,7 +95,11 @@ pub fn usage(error: &clap::Error) -> anyhow::Error {
 
 /// Returns an error as lines: what failed, why, and what to do about it.
 pub fn text(error: &anyhow::Error, color: bool) -> String {
-    let mut text = format!("{} {}", alarm("error:", color), visible(&error.to_string()));
+    let mut text = format!(
+        "{} {}",
+        alarm("error:", color),
+        visible(&own_words(&error.to_string()))
+    );
     for cause in causes(error) {
         text.push_str(&format!(
             "\n{} {}",
@@ -97,7 +115,7 @@ pub fn text(error: &anyhow::Error, color: bool) -> String {
 
 /// Returns an error as JSON.
 pub fn json(error: &anyhow::Error) -> Value {
-    json!({"type": "error", "error": error.to_string(), "causes": causes(error), "hint": hint(error)})
+    json!({"type": "error", "error": own_words(&error.to_string()), "causes": causes(error), "hint": hint(error)})
 }
 
 /// Returns the line under an answer: local time, short id, tokens in and out, seconds.

@@ -228,7 +228,7 @@ fn a_turn_of_a_killed_shell_is_recovered_once() {
     assert!(
         output
             .stderr
-            .contains("1 turn(s) of a shell that ended abruptly were recovered"),
+            .contains("1 turn(s) that were only in the journal are stored now"),
         "{}",
         output.stderr
     );
@@ -315,5 +315,74 @@ fn a_reader_that_leaves_early_is_no_failure() {
     assert_eq!(
         (listing.wait().unwrap().code(), said.as_str()),
         (Some(0), "")
+    );
+}
+
+#[test]
+fn tables_that_cannot_be_written_cost_no_turn() {
+    let server = Server::start(|_| {
+        let line = json!({"message": {"content": "an answer"}, "done": true});
+        Reply::text(200, "application/x-ndjson", line.to_string())
+    });
+    let home = Home::new();
+    let chat = |question: &str| {
+        let arguments = [
+            "chat",
+            "-p",
+            "ollama",
+            "-m",
+            "m",
+            "--base-url",
+            &server.url,
+            question,
+        ];
+        home.allm().args(arguments).run()
+    };
+    chat("one").ok();
+    // A folder in the place of a table's data stands for any fault of the disk.
+    let data = home.path().join("lancedb/passages.lance/data");
+    let aside = home.path().join("aside");
+    fs::rename(&data, &aside).unwrap();
+    fs::write(&data, "").unwrap();
+    let output = chat("two").ok();
+    assert_eq!(output.stdout, "an answer\n");
+    assert!(output.stderr.starts_with("warning: the turn is only in the journal, and stored when that works again: cannot write"), "{}", output.stderr);
+    assert!(!output.stderr.contains("registry/src"), "{}", output.stderr);
+    let output = chat("three").ok();
+    assert!(
+        output
+            .stderr
+            .contains("warning: some turns are only in the journal"),
+        "{}",
+        output.stderr
+    );
+    fs::remove_file(&data).unwrap();
+    fs::rename(&aside, &data).unwrap();
+    let output = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .run()
+        .ok();
+    assert_eq!(
+        output.stderr,
+        "2 turn(s) that were only in the journal are stored now\n"
+    );
+    let list = &output.json()[0];
+    let shown: Vec<_> = list["interactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|turn| (&turn["query"], &turn["status"]))
+        .collect();
+    let (completed, expected) = (
+        json!("completed"),
+        [json!("one"), json!("two"), json!("three")],
+    );
+    assert_eq!(
+        shown,
+        expected
+            .iter()
+            .map(|query| (query, &completed))
+            .collect::<Vec<_>>()
     );
 }

@@ -141,19 +141,21 @@ fn command() -> clap::Command {
             "  {name:<10} {}\n",
             sub.get_about().map(ToString::to_string).unwrap_or_default()
         ));
+        let (slashed, outside) = (format!("/{name}"), format!("allm {name}"));
         let usage = sub
             .clone()
             .name(name.clone())
-            .bin_name(format!("allm {name}"))
+            .bin_name(outside.clone())
             .render_usage()
             .to_string();
         let examples = sub
             .get_after_help()
             .map(|help| help.to_string().replace("\n  /", "\n  allm "));
-        let sub = sub
-            .hide(true)
-            .alias(name)
-            .override_usage(usage.trim_start_matches("Usage: ").to_owned());
+        let sub = sub.hide(true).alias(name).override_usage(
+            usage
+                .trim_start_matches("Usage: ")
+                .replacen(&slashed, &outside, 1),
+        );
         match examples {
             Some(examples) => sub.after_help(examples),
             None => sub,

@@ -41,6 +41,8 @@ struct Live {
     history: Vec<Exchange>,
     journal: Option<Journal>,
     base: Option<Base>,
+    /// How many turns the person knows to be left out of the requests.
+    left_out: usize,
 }
 
 impl Live {
@@ -51,6 +53,7 @@ impl Live {
             history: Vec::new(),
             journal: None,
             base: None,
+            left_out: 0,
         }
     }
 }
@@ -116,6 +119,7 @@ impl Chat {
             history,
             journal: None,
             base: None,
+            left_out: 0,
         };
         Ok(count)
     }
@@ -145,7 +149,9 @@ impl Chat {
             .await?;
 
         let (messages, left_out) = compose(&self.system, &self.live.history, query, &self.options);
-        if left_out > 0 && !offline {
+        // Said when more is left out than the person knows of, not with every turn.
+        if left_out > self.live.left_out && !offline {
+            self.live.left_out = left_out;
             frontend.show(TurnEvent::LeftOut { turns: left_out });
         }
         let tools = match offline {

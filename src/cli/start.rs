@@ -28,7 +28,7 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
     let embedder = cli.global.embedder.as_deref().unwrap_or(&config.embedder);
     let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
     runtime.block_on(source.fetch(ui.watched()))?;
-    let uri = match cli.global.db {
+    let uri = match cli.global.db.filter(|uri| !uri.is_empty()) {
         Some(uri) if uri.contains("://") => uri,
         Some(path) => absolute(Path::new(&path))?.display().to_string(),
         None => home.join("lancedb").display().to_string(),
@@ -241,7 +241,8 @@ async fn default_model(provider: &dyn Provider, config: &Config) -> Result<Strin
 }
 
 fn home(named: Option<&Path>) -> Result<PathBuf> {
-    match named {
+    // An empty variable is as good as none.
+    match named.filter(|home| !home.as_os_str().is_empty()) {
         Some(home) => absolute(home),
         None => match std::env::home_dir() {
             Some(home) if home.is_absolute() => Ok(home.join(".abstractllm")),

@@ -2,11 +2,15 @@
 
 use anyhow::{Result, bail};
 use chrono::{
-    DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
+    DateTime, Datelike, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
+    Timelike, Utc,
 };
 
 /// The forms that [`range`] accepts, for error messages and help.
 pub const ACCEPTED: &str = "2025-09-15, 2025-09-15T10:00, 2025-09-15 10:00, 2025-09-15T10:00:30, 2025-09-15T10:00Z, 2025-09-15T10:00+02:00";
+
+/// In minutes: zones change at a whole quarter of an hour.
+const QUARTER: u32 = 15;
 
 /// Holds a half-open range of time: `from` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +58,22 @@ pub fn until(text: &str) -> Result<DateTime<Utc>> {
 }
 
 fn is_date(text: &str) -> bool {
-    NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").is_ok()
+    date(text.trim()).is_some()
+}
+
+fn date(text: &str) -> Option<NaiveDate> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    date.ok().filter(is_near)
+}
+
+/// Returns whether a date has a year of four digits; with others, sums of times overflow.
+fn is_near(date: &NaiveDate) -> bool {
+    (0..=9999).contains(&date.year())
 }
 
 fn range_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<Range> {
     let text = text.trim();
-    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+    if let Some(date) = date(text) {
         let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
         return Ok(Range {
             from: start_of_day(date, zone),
@@ -80,15 +94,16 @@ fn range_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<Range> {
             from,
             until: from + TimeDelta::seconds(seconds),
         };
-        if let Ok(local) = NaiveDateTime::parse_from_str(&text, format) {
+        let local = NaiveDateTime::parse_from_str(&text, format).ok();
+        if let Some(local) = local.filter(|local| is_near(&local.date())) {
             return Ok(span(resolve(local, zone)));
         }
         let zulu = text
             .strip_suffix(['Z', 'z'])
             .map(|text| format!("{text}+00:00"));
-        if let Ok(fixed) =
-            DateTime::parse_from_str(zulu.as_deref().unwrap_or(&text), &format!("{format}%:z"))
-        {
+        let fixed =
+            DateTime::parse_from_str(zulu.as_deref().unwrap_or(&text), &format!("{format}%:z"));
+        if let Some(fixed) = fixed.ok().filter(|fixed| is_near(&fixed.date_naive())) {
             return Ok(span(fixed.with_timezone(&Utc)));
         }
     }
@@ -101,13 +116,25 @@ fn start_of_day<Z: TimeZone>(date: NaiveDate, zone: &Z) -> DateTime<Utc> {
 
 /// Maps a local time to UTC. Of a doubled hour it takes the first; a skipped time becomes the first moment that exists after it.
 fn resolve<Z: TimeZone>(local: NaiveDateTime, zone: &Z) -> DateTime<Utc> {
-    // Zones skip at most a day (Samoa in 2011), in steps of at least 15 minutes.
-    (0..=24 * 4)
-        .find_map(|quarter| {
-            zone.from_local_datetime(&(local + TimeDelta::minutes(15 * quarter)))
-                .earliest()
-        })
-        .map_or_else(|| local.and_utc(), |time| time.with_timezone(&Utc))
+    let moment = |local: NaiveDateTime| {
+        let mapped = zone.from_local_datetime(&local);
+        // Which of two moments chrono calls the earlier one depends on the zone's data, so the order is ours.
+        let both = [mapped.clone().earliest(), mapped.latest()]
+            .into_iter()
+            .flatten();
+        both.map(|time| time.with_timezone(&Utc))
+            .filter(|time| zone.from_utc_datetime(&time.naive_utc()).naive_local() == local)
+            .min()
+    };
+    let step = |steps: i64| {
+        let quarter = local.minute() % QUARTER * 60 + local.second();
+        let floor = local - TimeDelta::seconds(quarter.into());
+        floor.with_nanosecond(0).unwrap_or(floor) + TimeDelta::minutes(i64::from(QUARTER) * steps)
+    };
+    // Zones skip at most a day (Samoa in 2011), and from a quarter of an hour to another.
+    moment(local)
+        .or_else(|| (1..=24 * 4).find_map(|steps| moment(step(steps))))
+        .unwrap_or_else(|| local.and_utc())
 }
 
 #[cfg(test)]
@@ -168,12 +195,21 @@ mod tests {
             "2025-09-15T25:00",
             "15/09/2025",
             "2025-09-15é10:00",
+            "+262142-12-31",
+            "+262142-12-31 23:59:59",
+            "-262143-01-01 00:00Z",
             "' OR 1=1",
         ] {
             let error = range(text).unwrap_err().to_string();
             assert!(error.contains("accepted: 2025-09-15"), "{text}: {error}");
         }
         assert!(between("2025-09-16", "2025-09-15").is_err());
+    }
+
+    #[test]
+    fn years_that_are_far_off_are_refused() {
+        check("9999-12-31", "9999-12-30T22:00:00Z", "9999-12-31T22:00:00Z");
+        assert!(range("10000-01-01").is_err());
     }
 
     #[test]

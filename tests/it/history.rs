@@ -82,6 +82,19 @@ fn a_window_of_time_lists_every_interaction_once_in_order() {
 }
 
 #[test]
+fn local_times_follow_the_clock_when_it_is_changed() {
+    let home = Home::new();
+    let from = |time: &str| {
+        let berlin = home.allm().env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+        berlin.args(["timeframe", "--json", time]).ok_json()["from"].clone()
+    };
+    // Of the hour that comes twice it is the first; of the hour that is left out, the moment after it.
+    assert_eq!(from("2025-10-26T02:30"), "2025-10-26T00:30:00Z");
+    assert_eq!(from("2025-03-30T02:10"), "2025-03-30T01:00:00Z");
+    assert_eq!(from("2025-03-30T03:10"), "2025-03-30T01:10:00Z");
+}
+
+#[test]
 fn similar_takes_words_or_an_id() {
     let server = server::ollama(|question| match question.contains("bread") {
         true => "Let the dough rise for two hours before you bake it.".to_owned(),

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::conversation::ToolSpec;
-use crate::store::{Filter, SearchQuery, Store};
+use crate::store::{Filter, Hit, SearchQuery, Store};
 use crate::tools::Tool;
 
 /// Is the history as one user may see it.
@@ -76,36 +76,26 @@ impl Tool for SearchMemory {
                 .context("`query` is missing")?
                 .to_owned();
             let filter = self.0.filter(None, None, None).await?;
-            // Some hits may only repeat the question, and they answer nothing.
             let query = SearchQuery {
                 text: text.clone(),
                 filter,
-                limit: SHOWN * 4,
+                limit: SHOWN,
+                ignore: Some(text),
             };
-            let mut hits = Vec::new();
-            for hit in self.0.store.search(&query).await? {
-                let Some(matched) = hit.matched.filter(|matched| !same(&matched.text, &text))
-                else {
-                    continue;
-                };
-                let interaction = hit.interaction;
-                hits.push(json!({
+            let hit = |hit: Hit| {
+                let (interaction, matched) = (hit.interaction, hit.matched?);
+                Some(json!({
                     "interaction_id": interaction.interaction_id,
                     "date": interaction.timestamp.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
                     "query": interaction.query,
                     "source": matched.source,
                     "passage": matched.text,
                     "similarity": hit.similarity,
-                }));
-                if hits.len() == SHOWN {
-                    break;
-                }
-            }
+                }))
+            };
+            let hits = self.0.store.search(&query).await?;
+            let hits: Vec<Value> = hits.into_iter().filter_map(hit).collect();
             Ok(json!({"hits": hits}).to_string())
         })
     }
-}
-
-fn same(a: &str, b: &str) -> bool {
-    a.trim().to_lowercase() == b.trim().to_lowercase()
 }

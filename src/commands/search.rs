@@ -41,6 +41,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
             text: text.clone(),
             filter,
             limit,
+            ignore: None,
         })
         .await?;
     ui.hits("search", &text, &hits, &memory.names().await?)

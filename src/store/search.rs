@@ -15,6 +15,8 @@ pub struct SearchQuery {
     pub text: String,
     pub filter: Filter,
     pub limit: usize,
+    /// Passages that say this and nothing else are passed over: a question is no answer to itself.
+    pub ignore: Option<String>,
 }
 
 /// Holds one search result.
@@ -45,7 +47,7 @@ impl Store {
         let vector = self.embed_whole(&query.text).await?;
         // Several passages of one interaction may match, so more are fetched than wanted, and again more if need be.
         let mut fetched = query.limit.saturating_mul(4).max(20);
-        let best = loop {
+        loop {
             let found = self
                 .passages
                 .nearest("embedding", &vector, query.filter.expr(), &PASSAGE, fetched)
@@ -53,36 +55,34 @@ impl Store {
             let complete = found.len() < fetched;
             let mut best: Vec<(String, f32, Matched)> = Vec::new();
             for (passage, similarity) in found {
-                if !best.iter().any(|(id, ..)| *id == passage.interaction_id) {
-                    best.push((
-                        passage.interaction_id,
-                        similarity,
-                        Matched {
-                            source: passage.source,
-                            text: passage.text,
-                        },
-                    ));
+                let repeats = query.ignore.as_ref();
+                let repeats = repeats.is_some_and(|text| is_same(text, &passage.text));
+                if !repeats && !best.iter().any(|(id, ..)| *id == passage.interaction_id) {
+                    let matched = Matched {
+                        source: passage.source,
+                        text: passage.text,
+                    };
+                    best.push((passage.interaction_id, similarity, matched));
                 }
             }
-            if complete || best.len() >= query.limit {
-                break best;
+            let ids: Vec<String> = best.iter().map(|(id, ..)| id.clone()).collect();
+            let mut interactions = self.by_id(&query.filter, &ids).await?;
+            let hits = best.into_iter().filter_map(|(id, similarity, matched)| {
+                // A passage whose interaction is not there yet belongs to a turn that is just being recorded.
+                let interaction = interactions.remove(&id)?;
+                Some(Hit {
+                    interaction,
+                    score: similarity,
+                    similarity: Some(similarity),
+                    matched: Some(matched),
+                })
+            });
+            let hits: Vec<Hit> = hits.take(query.limit).collect();
+            if complete || hits.len() == query.limit {
+                return Ok(hits);
             }
             fetched = fetched.saturating_mul(4);
-        };
-        let best: Vec<_> = best.into_iter().take(query.limit).collect();
-        let ids: Vec<String> = best.iter().map(|(id, ..)| id.clone()).collect();
-        let mut interactions = self.by_id(&query.filter, &ids).await?;
-        let hits = best.into_iter().filter_map(|(id, similarity, matched)| {
-            // A passage whose interaction is not there yet belongs to a turn that is just being recorded.
-            let interaction = interactions.remove(&id)?;
-            Some(Hit {
-                interaction,
-                score: similarity,
-                similarity: Some(similarity),
-                matched: Some(matched),
-            })
-        });
-        Ok(hits.collect())
+        }
     }
 
     /// Finds the whole interactions closest in meaning to a text, best first.
@@ -163,4 +163,8 @@ impl Store {
             None => bail!("there is nothing to look for in `{}`", text.trim()),
         }
     }
+}
+
+fn is_same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
 }

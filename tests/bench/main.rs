@@ -188,6 +188,7 @@ async fn history(size: usize) {
     let mut times = Vec::new();
     for seed in 0..20 {
         let query = SearchQuery {
+            ignore: None,
             text: format!("{} again, number {seed}", TOPICS[seed % 8]),
             filter: filter.clone(),
             limit: 10,

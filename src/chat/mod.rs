@@ -18,6 +18,8 @@ use crate::tools::Toolbox;
 
 pub use memory::{Memory, SearchMemory};
 
+/// The provider that answers without a model.
+const OFFLINE: &str = "offline";
 /// How long leaving may wait for upkeep of the tables.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -64,7 +66,7 @@ pub struct Ended {
     pub steps: Vec<Step>,
     /// Why there is no whole answer.
     pub failure: Option<ProviderError>,
-    /// Why the turn is not in the store yet. It is in the journal.
+    /// Why the turn is not in the store yet, and what there is of it in the journal.
     pub unrecorded: Option<anyhow::Error>,
     /// Why the turn is stored without embeddings, so that it is not found by meaning.
     pub unembedded: Option<anyhow::Error>,
@@ -105,14 +107,17 @@ impl Chat {
             .store
             .history(&filter, &session.session_id)
             .await?;
-        let answered = turns.into_iter().filter(|turn| !turn.response.is_empty());
-        let history: Vec<_> = answered
+        let count = turns.len();
+        // What was only quoted while there was no model is nothing that a model said.
+        let answered = turns
+            .into_iter()
+            .filter(|turn| !turn.response.is_empty() && turn.provider != OFFLINE);
+        let history = answered
             .map(|turn| Exchange {
                 query: turn.query,
                 response: turn.response,
             })
             .collect();
-        let count = history.len();
         self.live = Live {
             session_id: session.session_id.clone(),
             session: Some(session),
@@ -141,7 +146,7 @@ impl Chat {
         interrupt: impl Future<Output = ()>,
     ) -> Result<Ended> {
         let started = Instant::now();
-        let offline = self.provider.name() == "offline";
+        let offline = self.provider.name() == OFFLINE;
         let mut turn = self.begin(query, offline);
         self.memory
             .store

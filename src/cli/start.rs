@@ -29,8 +29,11 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
     let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
     runtime.block_on(source.fetch(ui.watched()))?;
     let uri = match cli.global.db.filter(|uri| !uri.is_empty()) {
-        Some(uri) if uri.contains("://") => uri,
-        Some(path) => absolute(Path::new(&path))?.display().to_string(),
+        Some(uri) if uri.contains("://") && !uri.starts_with("file://") => uri,
+        Some(path) => {
+            let path = path.strip_prefix("file://").unwrap_or(&path);
+            absolute(Path::new(path))?.display().to_string()
+        }
         None => home.join("lancedb").display().to_string(),
     };
     let options = store::Options {
@@ -65,26 +68,27 @@ async fn remember(
     ui: &Ui,
 ) -> Result<Memory> {
     let store = Store::open(options).await?;
-    match store.recover().await {
-        Ok(recovered) => {
-            if recovered.turns > 0 {
-                ui.note(&format!(
-                    "{} turn(s) that were only in the journal are stored now",
-                    recovered.turns
-                ));
-            }
-            for aside in recovered.aside {
-                ui.warn(&format!(
-                    "a journal has lines that cannot be read; it is kept as `{}`",
-                    aside.display()
-                ));
-            }
-        }
-        // What is stored can be read all the same, and the journal keeps what is not.
-        Err(error) => ui.caution(
-            "some turns are only in the journal, and stored when that works again",
-            &error,
-        ),
+    let recovered = store.recover().await?;
+    if recovered.turns > 0 {
+        ui.note(&format!(
+            "{} turn{} that {} only in the journal {} stored now",
+            recovered.turns,
+            if recovered.turns == 1 { "" } else { "s" },
+            if recovered.turns == 1 { "was" } else { "were" },
+            if recovered.turns == 1 { "is" } else { "are" },
+        ));
+    }
+    for aside in recovered.aside {
+        ui.warn(&format!(
+            "a journal has lines that cannot be read; it is kept as `{}`",
+            aside.display()
+        ));
+    }
+    // What is stored can be read all the same, and the journal keeps what is not.
+    if let Some(error) = recovered.failure {
+        ui.caution(
+            &error.context("some turns are only in the journal, and stored when that works again"),
+        );
     }
     Ok(Memory {
         store: Arc::new(store),

@@ -21,7 +21,7 @@ pub async fn run(args: Args, memory: &Memory, last: Option<&str>, ui: &Ui) -> Re
     let id = args
         .id
         .as_deref()
-        .or(last)
+        .or(last.filter(|_| args.user.is_none()))
         .or(latest.first().map(|turn| turn.interaction_id.as_str()));
     let interaction = memory
         .store

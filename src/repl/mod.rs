@@ -197,14 +197,10 @@ impl Repl<'_> {
         shown?;
         self.last = Some(ended.interaction.interaction_id.clone());
         if let Some(error) = &ended.unrecorded {
-            self.ui.caution(
-                "the turn is only in the journal, and stored when that works again",
-                error,
-            );
+            self.ui.caution(error);
         }
         if let Some(error) = &ended.unembedded {
-            self.ui
-                .caution("the turn is stored but cannot be found by meaning", error);
+            self.ui.caution(error);
         }
         let status = ended.interaction.status;
         self.ui.turn(&ended, &self.chat.memory.username)?;

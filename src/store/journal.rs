@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -54,11 +54,10 @@ impl Journal {
                 .open(&path);
             let file =
                 file.with_context(|| format!("cannot open the journal `{}`", path.display()))?;
-            // Between opening and locking, another process may have taken it for a dead one's and removed it.
-            if file.try_lock().is_ok()
-                && fs::metadata(&path)
-                    .is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()))
-            {
+            // One that is not empty holds the turns of a dead process, which are to be recovered and not to be written over.
+            if is_ours(&file, &path) && file.metadata()?.len() == 0 {
+                // Else a power cut could take the name away from what is synced into the file.
+                File::open(folder)?.sync_all()?;
                 return Ok(Journal {
                     file,
                     path,
@@ -127,51 +126,71 @@ pub struct Orphan {
 }
 
 impl Orphan {
-    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead.
-    pub fn finish(self) -> Result<Option<PathBuf>> {
-        if self.unread == 0 {
-            fs::remove_file(&self.path)?;
+    /// Opens a journal and locks it; `None` when it belongs to a process that lives.
+    pub fn open(path: PathBuf) -> Result<Option<Orphan>> {
+        let context = || format!("cannot read the journal `{}`", path.display());
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // Another process has just recovered it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(context),
+        };
+        if !is_ours(&file, &path) {
             return Ok(None);
         }
-        let aside = self.path.with_extension("unreadable");
-        fs::rename(&self.path, &aside)?;
-        Ok(Some(aside))
-    }
-}
-
-/// Finds the journals of processes that died.
-pub fn orphans(folder: &Path) -> Result<Vec<Orphan>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read `{}`", folder.display()));
-        }
-    };
-    let mut orphans = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "jsonl")
-        {
-            continue;
-        }
-        let Ok(file) = File::open(&path) else {
-            continue;
-        };
-        if file.try_lock().is_err() {
-            continue;
-        }
-        let (turns, unread) = read(&file)?;
-        orphans.push(Orphan {
+        let (turns, unread) = read(&file).with_context(context)?;
+        Ok(Some(Orphan {
             _file: file,
             path,
             turns,
             unread,
-        });
+        }))
     }
-    Ok(orphans)
+
+    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead.
+    pub fn finish(self) -> Result<Option<PathBuf>> {
+        let context = || format!("cannot put away the journal `{}`", self.path.display());
+        if self.unread == 0 {
+            fs::remove_file(&self.path).with_context(context)?;
+            return Ok(None);
+        }
+        // The same session may have left one before.
+        let aside = self
+            .path
+            .with_extension(format!("{}.unreadable", super::new_id()));
+        fs::rename(&self.path, &aside).with_context(context)?;
+        Ok(Some(aside))
+    }
+}
+
+/// Locks a file that has just been opened. Between opening and locking, another process may have taken it for a dead one's and
+/// removed it; then it is not ours.
+fn is_ours(file: &File, path: &Path) -> bool {
+    file.try_lock().is_ok()
+        && fs::metadata(path)
+            .is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()))
+}
+
+/// Lists the journals that are there, those of living processes among them.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", folder.display()));
+        }
+    };
+    let mut journals = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            journals.push(path);
+        }
+    }
+    Ok(journals)
 }
 
 fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
@@ -194,4 +213,42 @@ fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
         line.clear();
     }
     Ok((turns, unread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_waits_for_recovery_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let turn = Turn {
+            uri: String::new(),
+            username: "alice".into(),
+            session: super::super::Session::default(),
+            interaction: super::super::Interaction::begin("s", "kept", super::super::now()),
+            steps: Vec::new(),
+            quotes_only: false,
+        };
+        let write = |turn: &Turn, ends: bool| {
+            let mut journal = Journal::open(folder.path(), "s").unwrap();
+            journal.write(&Line::Began(turn.clone())).unwrap();
+            if ends {
+                let id = turn.interaction.interaction_id.clone();
+                journal.write(&Line::Stored(id)).unwrap();
+            }
+        };
+        write(&turn, false);
+        let mut later = turn.clone();
+        later.interaction.interaction_id = "later".into();
+        write(&later, true);
+        let left = list(folder.path()).unwrap();
+        assert_eq!(left.len(), 1);
+        let orphan = Orphan::open(left[0].clone()).unwrap().unwrap();
+        assert_eq!(orphan.turns[0].interaction.query, "kept");
+        assert!(
+            Orphan::open(left[0].clone()).unwrap().is_none(),
+            "it is locked"
+        );
+    }
 }

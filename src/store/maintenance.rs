@@ -24,7 +24,7 @@ impl Store {
 
     /// Puts small files together and removes versions of more than an hour ago. One process does so at a time.
     pub async fn maintain(&self) -> Result<()> {
-        let path = self.options.home.join("maintenance.lock");
+        let path = self.options.beside("maintenance.lock");
         let lock = super::lock_file(&path)?;
         match lock.try_lock() {
             Ok(()) => {}

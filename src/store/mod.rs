@@ -54,6 +54,15 @@ impl Options {
     fn is_local(&self) -> bool {
         !self.uri.contains("://")
     }
+
+    /// Returns the path of a file that all who use these tables share; beside the tables, where they lie on a disk of ours.
+    fn beside(&self, name: &str) -> PathBuf {
+        if self.is_local() {
+            PathBuf::from(format!("{}.{name}", self.uri))
+        } else {
+            self.home.join(name)
+        }
+    }
 }
 
 /// Is an error that comes with a hint for the person.
@@ -95,7 +104,7 @@ impl Store {
             .execute()
             .await
             .with_context(|| format!("cannot open the store at `{place}`"))?;
-        let lock = lock(&options.home)?;
+        let lock = lock(&options.beside("lock"))?;
         let dimension = || Ok(options.embedder.get()?.dimension());
         let dimension =
             registry::check(&connection, &place, &options.embedder.name(), dimension).await?;
@@ -128,13 +137,12 @@ impl Store {
 
     /// Keeps other processes from making the same user or session, until dropped.
     fn lock(&self) -> Result<File> {
-        lock(&self.options.home)
+        lock(&self.options.beside("lock"))
     }
 }
 
-fn lock(home: &std::path::Path) -> Result<File> {
-    let path = home.join("lock");
-    let file = lock_file(&path)?;
+fn lock(path: &std::path::Path) -> Result<File> {
+    let file = lock_file(path)?;
     file.lock()
         .with_context(|| format!("cannot lock `{}`", path.display()))?;
     Ok(file)

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::{Base, pack};
 use super::interaction::Interaction;
-use super::journal::{self, Journal, Line};
+use super::journal::{self, Journal, Line, Orphan};
 use super::passage::{Origin, Passage};
 use super::react_cycle::ReactCycle;
 use super::session::Session;
@@ -35,6 +35,8 @@ pub struct Recovered {
     pub turns: usize,
     /// Journals with lines that could not be read, set aside.
     pub aside: Vec<std::path::PathBuf>,
+    /// Why some turns are still only in their journal.
+    pub failure: Option<anyhow::Error>,
 }
 
 impl Store {
@@ -70,16 +72,17 @@ impl Store {
         let journaled = journal.write(&Line::Ended(turn.clone()));
         let unembedded = match self.write(std::slice::from_mut(turn)).await {
             Ok(unembedded) => unembedded,
-            Err(error) => return Err(journaled.err().unwrap_or(error)),
+            Err(_) if journaled.is_err() => {
+                return journaled
+                    .map(|()| None)
+                    .context("the answer is not recorded, only its question is in the journal");
+            }
+            Err(error) => {
+                return Err(error)
+                    .context("the turn is only in the journal, and stored when that works again");
+            }
         };
-        if self.is_local() {
-            let uri = self.options.uri.clone();
-            let since = turn_start(turn);
-            tokio::task::spawn_blocking(move || {
-                super::sync::new_files(std::path::Path::new(&uri), since)
-            })
-            .await??;
-        }
+        self.sync(turn_start(turn)).await?;
         journal.write(&Line::Stored(turn.interaction.interaction_id.clone()))?;
         Ok(unembedded)
     }
@@ -87,29 +90,58 @@ impl Store {
     /// Stores the turns of processes that died before LanceDB had them, each once.
     pub async fn recover(&self) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for mut orphan in journal::orphans(&self.journals())? {
-            if orphan.turns.iter().any(|turn| turn.uri != self.options.uri) {
-                // It waits for the store that it belongs to.
-                continue;
+        for path in journal::list(&self.journals())? {
+            let adopted = match Orphan::open(path) {
+                Ok(Some(orphan)) => self.adopt(orphan, &mut recovered).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            // One that cannot be recovered does not keep the others from it.
+            if let Err(error) = adopted {
+                recovered.failure.get_or_insert(error);
             }
-            for mut turn in std::mem::take(&mut orphan.turns) {
-                let id = turn.interaction.interaction_id.clone();
-                let this = col("interaction_id").eq(lit(id.as_str()));
-                if self.interactions.count(Some(this.clone())).await? > 0 {
-                    continue;
-                }
-                // The interaction is written last, so what is there without one is the rest of an attempt.
-                self.passages.delete(&this).await?;
-                self.react_cycles.delete(&this).await?;
-                let user = self.ensure_user(&turn.username).await?;
-                turn.session.user_id.clone_from(&user.user_id);
-                turn.interaction.user_id = user.user_id;
-                self.write(std::slice::from_mut(&mut turn)).await?;
-                recovered.turns += 1;
-            }
-            recovered.aside.extend(orphan.finish()?);
         }
         Ok(recovered)
+    }
+
+    async fn adopt(&self, mut orphan: Orphan, recovered: &mut Recovered) -> Result<()> {
+        if orphan.turns.iter().any(|turn| turn.uri != self.options.uri) {
+            // It waits for the store that it belongs to.
+            return Ok(());
+        }
+        let since = orphan.turns.iter().map(turn_start).min();
+        for mut turn in std::mem::take(&mut orphan.turns) {
+            let id = turn.interaction.interaction_id.clone();
+            let this = col("interaction_id").eq(lit(id.as_str()));
+            if self.interactions.count(Some(this.clone())).await? > 0 {
+                continue;
+            }
+            // The interaction is written last, so what is there without one is the rest of an attempt.
+            self.passages.delete(&this).await?;
+            self.react_cycles.delete(&this).await?;
+            let user = self.ensure_user(&turn.username).await?;
+            turn.session.user_id.clone_from(&user.user_id);
+            turn.interaction.user_id = user.user_id;
+            self.write(std::slice::from_mut(&mut turn)).await?;
+            recovered.turns += 1;
+        }
+        if let Some(since) = since {
+            self.sync(since).await?;
+        }
+        recovered.aside.extend(orphan.finish()?);
+        Ok(())
+    }
+
+    /// Brings what the tables have got since then to the disk, where they lie on one of ours.
+    async fn sync(&self, since: std::time::SystemTime) -> Result<()> {
+        if self.is_local() {
+            let uri = self.options.uri.clone();
+            let work = move || super::sync::new_files(std::path::Path::new(&uri), since);
+            tokio::task::spawn_blocking(work)
+                .await?
+                .context("cannot bring the tables to the disk")?;
+        }
+        Ok(())
     }
 
     /// Adds turns that have ended, many at once. Unlike [`Store::record`] it keeps no journal: who imports can do so again.
@@ -144,7 +176,7 @@ impl Store {
             Ok(embedded) => (embedded, None),
             Err(error) => (
                 texts.into_iter().map(|text| vec![(text, None)]).collect(),
-                Some(error),
+                Some(error.context("the turn is stored but cannot be found by meaning")),
             ),
         };
         let (mut passages, mut cycles) = (Vec::new(), Vec::new());

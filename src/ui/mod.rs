@@ -82,8 +82,8 @@ impl Ui {
     }
 
     /// Warns the person of something that went wrong and is no failure of the command.
-    pub fn caution(&self, text: &str, error: &anyhow::Error) {
-        self.warn(&format!("{text}: {}", report::brief(error)));
+    pub fn caution(&self, error: &anyhow::Error) {
+        self.warn(&report::brief(error));
     }
 
     /// Reports an error: with `--json` as an object on stdout, else on stderr.

@@ -1,9 +1,11 @@
 //! Settings: the defaults of assets/config.toml, over them the user's file. Environment and flags come on top, in `cli`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use crate::agent::prompt::React;
 
 /// Every setting with its default, as it is shipped.
 pub const DEFAULTS: &str = include_str!("../assets/config.toml");
@@ -28,6 +30,13 @@ pub struct Config {
     pub idle_timeout_s: u64,
     pub retries: u32,
     pub max_steps: usize,
+    pub tools: Vec<String>,
+    pub react: React,
+    pub allow_paths: Vec<PathBuf>,
+    pub command_timeout_s: u64,
+    pub recall: usize,
+    pub recall_floor: f32,
+    pub facts: bool,
     pub embedder: String,
     pub limit: usize,
 }

@@ -36,9 +36,14 @@ pub struct ToolCall {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     pub thought: String,
-    pub action: ToolCall,
+    /// What was done; `None` where the model only thought before it answered.
+    pub action: Option<ToolCall>,
+    /// What came of it, whole; the model may have been told less.
     pub observation: String,
     pub success: bool,
+    /// Why it failed, on one line.
+    #[serde(default)]
+    pub error: Option<String>,
     pub started_at: chrono::DateTime<chrono::Utc>,
     pub duration_ms: u64,
 }

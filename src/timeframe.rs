@@ -63,11 +63,11 @@ fn is_date(text: &str) -> bool {
 
 fn date(text: &str) -> Option<NaiveDate> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
-    date.ok().filter(is_near)
+    date.ok().filter(|date| is_near(*date))
 }
 
 /// Returns whether a date has a year of four digits; with others, sums of times overflow.
-fn is_near(date: &NaiveDate) -> bool {
+fn is_near(date: NaiveDate) -> bool {
     (0..=9999).contains(&date.year())
 }
 
@@ -95,7 +95,7 @@ fn range_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<Range> {
             until: from + TimeDelta::seconds(seconds),
         };
         let local = NaiveDateTime::parse_from_str(&text, format).ok();
-        if let Some(local) = local.filter(|local| is_near(&local.date())) {
+        if let Some(local) = local.filter(|local| is_near(local.date())) {
             return Ok(span(resolve(local, zone)));
         }
         let zulu = text
@@ -103,7 +103,7 @@ fn range_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<Range> {
             .map(|text| format!("{text}+00:00"));
         let fixed =
             DateTime::parse_from_str(zulu.as_deref().unwrap_or(&text), &format!("{format}%:z"));
-        if let Some(fixed) = fixed.ok().filter(|fixed| is_near(&fixed.date_naive())) {
+        if let Some(fixed) = fixed.ok().filter(|fixed| is_near(fixed.date_naive())) {
             return Ok(span(fixed.with_timezone(&Utc)));
         }
     }

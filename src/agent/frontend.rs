@@ -8,12 +8,26 @@ use crate::conversation::{Step, ToolCall};
 pub trait Frontend {
     /// Shows what has just happened.
     fn show(&mut self, event: TurnEvent<'_>);
+    /// Asks whether a call that may change something is to run; `preview` says exactly what it would do.
+    fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval;
+}
+
+/// Is the answer of a person who was asked whether a call is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Approval {
+    Yes,
+    /// No; the reason, if one is given, is told to the model.
+    No(String),
+    /// There is nobody to ask.
+    Nobody,
+    /// The person wants the whole turn to end.
+    Interrupt,
 }
 
 /// Reports what happens during a turn.
 #[derive(Debug, Clone, Copy)]
 pub enum TurnEvent<'e> {
-    /// A piece of the answer.
+    /// A piece of the answer; of a thought, when an action follows.
     Text(&'e str),
     /// A piece of the model's reasoning.
     Reasoning(&'e str),
@@ -23,6 +37,6 @@ pub enum TurnEvent<'e> {
     Observation(&'e Step),
     /// The request is tried again after this delay.
     Retry { reason: &'e str, delay: Duration },
-    /// This many turns of the conversation did not fit into the model's window.
-    LeftOut { turns: usize },
+    /// What the person should know about the turn.
+    Notice(&'e str),
 }

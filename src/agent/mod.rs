@@ -2,23 +2,30 @@
 
 mod frontend;
 pub mod prompt;
+mod react;
+mod reply;
+mod think;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
-use futures::StreamExt;
+use chrono::{DateTime, Utc};
 
-use crate::conversation::{Message, Step, ToolCall, Usage};
-use crate::provider::{ChatEvent, ChatRequest, Options, Provider, ProviderError};
-use crate::tools::Toolbox;
+use crate::conversation::{Message, Status, Step, ToolCall, ToolSpec, Usage};
+use crate::provider::{Options, Provider, ProviderError};
+use crate::tools::{Toolbox, shorten};
+use prompt::{Prompt, Style};
+use reply::Reply;
 
-pub use frontend::{Frontend, TurnEvent};
+pub use frontend::{Approval, Frontend, TurnEvent};
 
-/// Told to a model that calls what it was not offered.
-const NO_SUCH_TOOL: &str = "there is no such tool";
-/// Told to a model that calls a tool which changes something: there is nobody to approve it.
-const NOT_APPROVED: &str = "this tool changes things, and nobody approved the call";
+/// Told to a model that has called tools as often as it may.
+const NO_MORE: &str =
+    "No more tools can be called. Answer the question now, with what you have found out.";
+/// What a step says while its tool runs, and for good when it is interrupted.
+const INTERRUPTED: &str = "interrupted";
+/// The most that is kept of one observation, in bytes.
+const KEPT: usize = 1 << 20;
 
 /// Answers a message, with tools.
 pub struct Agent {
@@ -26,8 +33,12 @@ pub struct Agent {
     pub model: String,
     pub options: Options,
     pub tools: Toolbox,
-    /// How often the model may be asked in one turn.
+    /// How the model calls tools; `None` to find out.
+    pub style: Option<Style>,
+    /// How often the model may call tools in one turn before it has to answer.
     pub max_steps: usize,
+    /// How many turns the person knows to be left out of the requests.
+    pub left_out: usize,
 }
 
 /// Holds what has come of a turn so far. It outlives the turn's future, so that nothing is lost when that is dropped.
@@ -38,104 +49,228 @@ pub struct Transcript {
     pub usage: Option<Usage>,
     /// The exact bodies of the requests that were sent.
     pub requests: Vec<String>,
+    /// How the model has turned out to call tools.
+    pub style: Option<Style>,
+    /// How many turns of the history did not fit.
+    pub left_out: usize,
+    /// The tokens that were sent, about, and those that the server read, where it read far fewer.
+    pub truncated: Option<(u64, u64)>,
+    /// What the model has thought since its last action.
+    thought: String,
+    asked: Option<(DateTime<Utc>, Instant)>,
+}
+
+impl Transcript {
+    /// Makes a step of the thought before the answer, or before the turn was cut short.
+    pub fn close(&mut self) {
+        let thought = std::mem::take(&mut self.thought).trim().to_owned();
+        if let (false, Some((started_at, asked))) = (thought.is_empty(), self.asked) {
+            self.steps.push(Step {
+                thought,
+                action: None,
+                observation: String::new(),
+                success: true,
+                error: None,
+                started_at,
+                duration_ms: milliseconds(asked),
+            });
+        }
+        self.answer.truncate(self.answer.trim_end().len());
+    }
 }
 
 impl Agent {
     /// Asks the model, runs the tools it calls, and asks again until it answers without calling one.
+    ///
+    /// Returns [`Status::Interrupted`] when the person, asked for approval, ended the turn.
     pub async fn turn(
         &self,
-        mut messages: Vec<Message>,
+        mut prompt: Prompt<'_>,
         transcript: &mut Transcript,
         frontend: &mut dyn Frontend,
-    ) -> Result<(), ProviderError> {
-        for step in 1..=self.max_steps {
-            // The last time no tool is offered, so that the model answers with what it has.
-            let offered = if step < self.max_steps {
-                self.tools.specs()
-            } else {
-                Vec::new()
-            };
-            let request = ChatRequest {
-                model: self.model.clone(),
-                messages: messages.clone(),
-                tools: offered,
-                options: self.options.clone(),
-            };
-            let calls = self.ask(request, transcript, frontend).await?;
-            if calls.is_empty() {
+    ) -> Result<Status, ProviderError> {
+        let tools = self.tools.specs();
+        transcript.style = self.find_style(&tools, frontend).await;
+        for step in 0..=self.max_steps {
+            let last = step == self.max_steps && !tools.is_empty();
+            if last {
+                prompt.turn.push(Message::User(NO_MORE.to_owned()));
+            }
+            let offered = if last { &[] } else { &tools[..] };
+            let reply = self.ask(&prompt, offered, transcript, frontend).await?;
+            if reply.calls.is_empty() || last {
                 break;
             }
-            let thought = std::mem::take(&mut transcript.answer);
-            messages.push(Message::Assistant {
-                text: thought.clone(),
-                calls: calls.clone(),
+            let thought = transcript.take_thought();
+            prompt.turn.push(Message::Assistant {
+                text: reply.text,
+                calls: reply.calls.clone(),
             });
-            for (index, call) in calls.into_iter().enumerate() {
-                let thought = if index == 0 {
-                    thought.clone()
-                } else {
-                    String::new()
+            for (index, call) in reply.calls.into_iter().enumerate() {
+                let thought = if index == 0 { &thought } else { "" };
+                let id = call.id.clone();
+                let Some(observation) = self.act(thought, call, transcript, frontend).await else {
+                    return Ok(Status::Interrupted);
                 };
-                let step = self.act(thought, call, frontend).await;
-                messages.push(Message::Tool {
-                    call_id: step.action.id.clone(),
-                    text: step.observation.clone(),
+                prompt.turn.push(Message::Tool {
+                    call_id: id,
+                    text: observation,
                 });
-                transcript.steps.push(step);
             }
         }
-        Ok(())
+        if transcript.answer.trim().is_empty() {
+            frontend.show(TurnEvent::Notice("the model gave no answer"));
+        }
+        Ok(Status::Completed)
     }
 
+    /// Asks the model whether it can call tools, where that is not known.
+    async fn find_style(&self, tools: &[ToolSpec], frontend: &mut dyn Frontend) -> Option<Style> {
+        if self.style.is_some() || tools.is_empty() {
+            return self.style;
+        }
+        match self.provider.calls_tools(&self.model).await {
+            Some(false) => {
+                self.say_fallback(frontend);
+                Some(Style::Text)
+            }
+            Some(true) => Some(Style::Native),
+            // The first request shows it.
+            None => None,
+        }
+    }
+
+    /// Asks the model once; once more, in the other style, when it turns out that it cannot call tools.
     async fn ask(
         &self,
-        request: ChatRequest,
+        prompt: &Prompt<'_>,
+        tools: &[ToolSpec],
         transcript: &mut Transcript,
         frontend: &mut dyn Frontend,
-    ) -> Result<Vec<ToolCall>, ProviderError> {
-        let mut calls = Vec::new();
-        let mut events = self.provider.chat(request);
-        while let Some(event) = events.next().await {
-            match event? {
-                ChatEvent::Sent(body) => transcript.requests.push(body),
-                ChatEvent::Retry { reason, delay } => frontend.show(TurnEvent::Retry {
-                    reason: &reason,
-                    delay,
-                }),
-                ChatEvent::Reasoning(text) => frontend.show(TurnEvent::Reasoning(&text)),
-                ChatEvent::Text(text) => {
-                    transcript.answer.push_str(&text);
-                    frontend.show(TurnEvent::Text(&text));
-                }
-                ChatEvent::ToolCall(call) => calls.push(call),
-                ChatEvent::Done(Some(usage)) => *transcript.usage.get_or_insert_default() += usage,
-                ChatEvent::Done(None) => {}
+    ) -> Result<Reply, ProviderError> {
+        let style = transcript.style;
+        let asked = self.ask_in(
+            style.unwrap_or(Style::Native),
+            prompt,
+            tools,
+            transcript,
+            frontend,
+        );
+        match asked.await {
+            Err(ProviderError::NoTools { .. })
+                if self.style.is_none() && style != Some(Style::Text) =>
+            {
+                self.say_fallback(frontend);
+                transcript.style = Some(Style::Text);
+                self.ask_in(Style::Text, prompt, tools, transcript, frontend)
+                    .await
             }
+            asked => asked,
         }
-        Ok(calls)
     }
 
-    /// Runs a tool. What goes wrong is told to the model, so this cannot fail.
-    async fn act(&self, thought: String, action: ToolCall, frontend: &mut dyn Frontend) -> Step {
-        frontend.show(TurnEvent::Action(&action));
-        let (started_at, started) = (Utc::now(), Instant::now());
-        let result = match self.tools.get(&action.name) {
-            None => Err(format!("{NO_SUCH_TOOL}: {}", action.name)),
-            Some(tool) if tool.mutates() => Err(NOT_APPROVED.to_owned()),
-            Some(tool) => tool
-                .call(action.arguments.clone())
-                .await
-                .map_err(|error| format!("{error:#}")),
-        };
-        let step = Step {
-            thought,
-            action,
-            success: result.is_ok(),
-            observation: result.unwrap_or_else(|error| format!("error: {error}")),
-            started_at,
-            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        frontend.show(TurnEvent::Observation(&step));
-        step
+    fn say_fallback(&self, frontend: &mut dyn Frontend) {
+        frontend.show(TurnEvent::Notice(&format!(
+            "{} cannot call tools by itself, so it is asked to write its calls as text",
+            self.model
+        )));
     }
+
+    /// Runs a tool and returns what the model is told of it; `None` when the person ended the turn.
+    async fn act(
+        &self,
+        thought: &str,
+        call: ToolCall,
+        transcript: &mut Transcript,
+        frontend: &mut dyn Frontend,
+    ) -> Option<String> {
+        frontend.show(TurnEvent::Action(&call));
+        // The step is there before the tool runs, so that an interrupt does not lose it.
+        let at = transcript.steps.len();
+        transcript.steps.push(Step {
+            thought: thought.to_owned(),
+            action: Some(call.clone()),
+            observation: String::new(),
+            success: false,
+            error: Some(INTERRUPTED.to_owned()),
+            started_at: Utc::now(),
+            duration_ms: 0,
+        });
+        let result = self.run(&call, &mut transcript.steps[at], frontend).await?;
+        let step = &mut transcript.steps[at];
+        step.success = result.is_ok();
+        step.error = result.as_ref().err().map(|error| first_line(error));
+        let observation = result.unwrap_or_else(|error| format!("error: {error}"));
+        step.observation = shorten(&observation, KEPT).into_owned();
+        frontend.show(TurnEvent::Observation(step));
+        Some(observation)
+    }
+
+    /// Runs a tool, when it is approved. What goes wrong is told to the model, so this cannot fail.
+    async fn run(
+        &self,
+        call: &ToolCall,
+        step: &mut Step,
+        frontend: &mut dyn Frontend,
+    ) -> Option<Result<String, String>> {
+        let Some(tool) = self.tools.get(&call.name) else {
+            let names: Vec<String> = self
+                .tools
+                .specs()
+                .into_iter()
+                .map(|tool| tool.name)
+                .collect();
+            return Some(Err(format!(
+                "there is no tool `{}`: there are {}",
+                call.name,
+                names.join(", ")
+            )));
+        };
+        if !call.arguments.is_object() {
+            return Some(Err(format!(
+                "the arguments must be a JSON object, not `{}`",
+                shorten(&call.arguments.to_string(), 200)
+            )));
+        }
+        let text = |error: anyhow::Error| format!("{error:#}");
+        if tool.mutates() {
+            let preview = match tool.preview(&call.arguments) {
+                Ok(preview) => preview,
+                Err(error) => return Some(Err(text(error))),
+            };
+            match frontend.approve(call, &preview) {
+                Approval::Yes => {}
+                Approval::No(reason) if reason.trim().is_empty() => {
+                    return Some(Err("the user refused this call".to_owned()));
+                }
+                Approval::No(reason) => {
+                    return Some(Err(format!(
+                        "the user refused this call: {}",
+                        reason.trim()
+                    )));
+                }
+                Approval::Nobody => {
+                    return Some(Err(
+                        "nobody is there to approve this call, so it was not made".to_owned(),
+                    ));
+                }
+                Approval::Interrupt => return None,
+            }
+        }
+        let started = Instant::now();
+        step.started_at = Utc::now();
+        let result = tool.call(call.arguments.clone()).await;
+        step.duration_ms = milliseconds(started);
+        Some(result.map_err(text))
+    }
+}
+
+fn first_line(error: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = error.lines().next().unwrap_or_default();
+    line[..line.floor_char_boundary(LONGEST)].to_owned()
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Local, Utc};
 use futures::future::BoxFuture;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conversation::ToolSpec;
 use crate::store::{Filter, Hit, SearchQuery, Store};
+use crate::timeframe;
 use crate::tools::Tool;
 
 /// Is the history as one user may see it.
@@ -48,18 +50,39 @@ impl Memory {
 /// Lets a model search the history.
 pub struct SearchMemory(pub Memory);
 
-/// How many passages a model is shown.
+/// How many passages a model is shown when it does not say, and at most.
 const SHOWN: usize = 5;
+const MOST: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    query: String,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<usize>,
+}
+
+impl SearchMemory {
+    /// The name of the tool. What it returns only quotes the history.
+    pub const NAME: &str = "search_memory";
+}
 
 impl Tool for SearchMemory {
     fn spec(&self) -> ToolSpec {
+        let text = |description: &str| json!({"type": "string", "description": description});
         ToolSpec {
-            name: "search_memory".to_owned(),
+            name: SearchMemory::NAME.to_owned(),
             description: "Search what the user and you said in past conversations, by meaning."
                 .to_owned(),
             parameters: json!({
                 "type": "object",
-                "properties": {"query": {"type": "string", "description": "What to look for."}},
+                "properties": {
+                    "query": text("What to look for."),
+                    "from": text("Leave out what was said before this date or time, for example 2025-09-15 or 2025-09-15T10:00."),
+                    "to": text("Leave out what was said after this date or time."),
+                    "limit": {"type": "integer", "description": format!("How many results, {SHOWN} if left out.")},
+                },
                 "required": ["query"],
             }),
         }
@@ -71,16 +94,16 @@ impl Tool for SearchMemory {
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
-            let text = arguments["query"]
-                .as_str()
-                .context("`query` is missing")?
-                .to_owned();
-            let filter = self.0.filter(None, None, None).await?;
+            let arguments: Arguments =
+                serde_json::from_value(arguments).context("the arguments do not fit the tool")?;
+            let from = arguments.from.as_deref().map(timeframe::from).transpose()?;
+            let until = arguments.to.as_deref().map(timeframe::until).transpose()?;
             let query = SearchQuery {
-                text: text.clone(),
-                filter,
-                limit: SHOWN,
-                ignore: Some(text),
+                filter: self.0.filter(None, from, until).await?,
+                limit: arguments.limit.unwrap_or(SHOWN).clamp(1, MOST),
+                ignore: Some(arguments.query.clone()),
+                text: arguments.query,
+                sources: Vec::new(),
             };
             let hit = |hit: Hit| {
                 let (interaction, matched) = (hit.interaction, hit.matched?);

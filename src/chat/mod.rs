@@ -1,38 +1,60 @@
 //! One live conversation: a turn is begun in the store, answered by the agent, and recorded.
 
+mod facts;
 mod memory;
+mod recall;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::json;
-use tokio::task::JoinHandle;
+use serde_json::{Map, Value, json};
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agent::prompt::{Exchange, compose};
-use crate::agent::{Agent, Frontend, Transcript, TurnEvent};
+use crate::agent::prompt::{Exchange, Prompt, React, Style};
+use crate::agent::{Agent, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::store::{self, Base, Interaction, Journal, Session, Turn};
 use crate::tools::Toolbox;
 
 pub use memory::{Memory, SearchMemory};
+pub use recall::Quotes;
 
 /// The provider that answers without a model.
 const OFFLINE: &str = "offline";
 /// How long leaving may wait for upkeep of the tables.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Holds one live conversation.
-pub struct Chat {
-    pub memory: Memory,
+/// Holds how a conversation is answered.
+pub struct Settings {
     pub provider: Arc<dyn Provider>,
     pub model: String,
     pub options: Options,
     pub system: String,
+    pub tools: Toolbox,
+    pub react: React,
+    /// How often the model may call tools in one turn.
     pub max_steps: usize,
+    /// How many interactions are recalled with each question, and how like it they have to be (cosine).
+    pub recall: usize,
+    pub recall_floor: f32,
+    /// Whether the model is asked after each answer for the facts in it.
+    pub facts: bool,
+}
+
+/// Holds one live conversation.
+pub struct Chat {
+    pub memory: Memory,
+    pub settings: Settings,
     live: Live,
+    /// How models have turned out to call tools.
+    styles: HashMap<String, Style>,
     maintenance: Option<JoinHandle<()>>,
+    learning: JoinSet<Result<()>>,
+    /// Whether a failure of learning has been said.
+    complained: bool,
 }
 
 /// Holds what begins anew with each session.
@@ -43,6 +65,8 @@ struct Live {
     history: Vec<Exchange>,
     journal: Option<Journal>,
     base: Option<Base>,
+    /// What the person has recalled.
+    recalled: Vec<Interaction>,
     /// How many turns the person knows to be left out of the requests.
     left_out: usize,
 }
@@ -55,6 +79,7 @@ impl Live {
             history: Vec::new(),
             journal: None,
             base: None,
+            recalled: Vec::new(),
             left_out: 0,
         }
     }
@@ -74,23 +99,15 @@ pub struct Ended {
 
 impl Chat {
     /// Starts a conversation. Nothing is written before the first turn.
-    pub fn new(
-        memory: Memory,
-        provider: Arc<dyn Provider>,
-        model: String,
-        options: Options,
-        system: String,
-        max_steps: usize,
-    ) -> Chat {
+    pub fn new(memory: Memory, settings: Settings) -> Chat {
         Chat {
             memory,
-            provider,
-            model,
-            options,
-            system,
-            max_steps,
+            settings,
             live: Live::new(),
+            styles: HashMap::new(),
             maintenance: None,
+            learning: JoinSet::new(),
+            complained: false,
         }
     }
 
@@ -122,9 +139,7 @@ impl Chat {
             session_id: session.session_id.clone(),
             session: Some(session),
             history,
-            journal: None,
-            base: None,
-            left_out: 0,
+            ..Live::new()
         };
         Ok(count)
     }
@@ -146,47 +161,49 @@ impl Chat {
         interrupt: impl Future<Output = ()>,
     ) -> Result<Ended> {
         let started = Instant::now();
-        let offline = self.provider.name() == OFFLINE;
-        let mut turn = self.begin(query, offline);
+        let offline = self.is_offline();
+        self.report_learning(frontend);
+        let mut turn = self.begin(query);
         self.memory
             .store
             .begin(&mut self.live.journal, &mut turn)
             .await?;
 
-        let (messages, left_out) = compose(&self.system, &self.live.history, query, &self.options);
-        // Said when more is left out than the person knows of, not with every turn.
-        if left_out > self.live.left_out && !offline {
-            self.live.left_out = left_out;
-            frontend.show(TurnEvent::LeftOut { turns: left_out });
-        }
-        let tools = match offline {
-            true => Toolbox(vec![Arc::new(SearchMemory(self.memory.clone()))]),
-            false => Toolbox::default(),
-        };
-        let agent = Agent {
-            provider: Arc::clone(&self.provider),
-            model: self.model.clone(),
-            options: self.options.clone(),
-            tools,
-            max_steps: self.max_steps,
-        };
+        let agent = self.agent();
         let mut transcript = Transcript::default();
+        let mut quotes = Quotes::default();
+        let answering = async {
+            if !offline {
+                quotes = self.quotes(query, frontend).await;
+            }
+            let prompt = Prompt {
+                system: &self.settings.system,
+                history: if offline { &[] } else { &self.live.history },
+                recalled: &quotes.text,
+                question: query,
+                turn: Vec::new(),
+            };
+            agent.turn(prompt, &mut transcript, frontend).await
+        };
         let (status, failure) = tokio::select! {
-            result = agent.turn(messages, &mut transcript, frontend) => match result {
-                Ok(()) => (Status::Completed, None),
+            result = answering => match result {
+                Ok(status) => (status, None),
                 Err(error) => (Status::Failed, Some(error)),
             },
             () = interrupt => (Status::Interrupted, None),
         };
+        transcript.close();
+        self.live.left_out = self.live.left_out.max(transcript.left_out);
+        if let Some(style) = transcript.style {
+            self.styles.insert(self.settings.model.clone(), style);
+        }
 
         let interaction = &mut turn.interaction;
+        interaction.metadata = metadata(failure.as_ref(), &quotes, &transcript);
         interaction.response = transcript.answer;
         interaction.token_usage = serde_json::to_string(&transcript.usage)?;
         interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
         interaction.status = status;
-        if let Some(error) = &failure {
-            interaction.metadata = json!({"error": error.to_string()}).to_string();
-        }
         turn.steps = transcript.steps;
         let (unembedded, unrecorded) = match self.record(&mut turn, &transcript.requests).await {
             Ok(unembedded) => (unembedded, None),
@@ -203,6 +220,9 @@ impl Chat {
                 query: interaction.query.clone(),
                 response: interaction.response.clone(),
             });
+            if self.settings.facts && status == Status::Completed && unrecorded.is_none() {
+                self.learn(&interaction);
+            }
         }
         self.live.session = Some(session);
         Ok(Ended {
@@ -214,11 +234,41 @@ impl Chat {
         })
     }
 
-    /// Ends the conversation. Waits a moment for upkeep that is under way; what is cut short is done another time.
-    pub async fn close(self) {
-        if let Some(maintenance) = self.maintenance {
+    fn agent(&self) -> Agent {
+        let settings = &self.settings;
+        let tools = if self.is_offline() {
+            // It needs no other, and this one always.
+            Toolbox::of(Arc::new(SearchMemory(self.memory.clone())))
+        } else {
+            settings.tools.clone()
+        };
+        let known = self.styles.get(&settings.model).copied();
+        Agent {
+            provider: Arc::clone(&settings.provider),
+            model: settings.model.clone(),
+            options: settings.options.clone(),
+            tools,
+            style: settings.react.style().or(known),
+            max_steps: settings.max_steps,
+            left_out: self.live.left_out,
+        }
+    }
+
+    fn is_offline(&self) -> bool {
+        self.settings.provider.name() == OFFLINE
+    }
+
+    /// Ends the conversation: waits for the facts of the last answers, and a moment for upkeep that is under way; what is cut
+    /// short is done another time. Returns what the person should know.
+    pub async fn close(&mut self) -> Option<String> {
+        let mut notice = None;
+        while let Some(learned) = self.learning.join_next().await {
+            notice = notice.or(self.complaint(learned));
+        }
+        if let Some(maintenance) = self.maintenance.take() {
             drop(tokio::time::timeout(PATIENCE, maintenance).await);
         }
+        notice
     }
 
     /// Keeps the tables quick, in the background.
@@ -260,34 +310,57 @@ impl Chat {
         Ok(unembedded)
     }
 
-    fn begin(&self, query: &str, quotes_only: bool) -> Turn {
-        let now = store::now();
+    fn begin(&self, query: &str) -> Turn {
+        let (now, settings) = (store::now(), &self.settings);
         let session = self.live.session.clone().unwrap_or_else(|| Session {
             session_id: self.live.session_id.clone(),
             created_at: now,
             last_active: now,
-            provider: self.provider.name().to_owned(),
-            model: self.model.clone(),
-            temperature: self.options.temperature,
-            max_tokens: self.options.max_tokens.map(i64::from),
-            seed: self.options.seed,
-            system_prompt: self.system.clone(),
+            provider: settings.provider.name().to_owned(),
+            model: settings.model.clone(),
+            temperature: settings.options.temperature,
+            max_tokens: settings.options.max_tokens.map(i64::from),
+            seed: settings.options.seed,
+            system_prompt: settings.system.clone(),
             title: Some(title(query)),
             metadata: "{}".to_owned(),
             ..Session::default()
         });
         let mut interaction = Interaction::begin(&session.session_id, query, now);
-        self.provider.name().clone_into(&mut interaction.provider);
-        interaction.model.clone_from(&self.model);
+        settings
+            .provider
+            .name()
+            .clone_into(&mut interaction.provider);
+        interaction.model.clone_from(&settings.model);
         Turn {
             uri: String::new(),
             username: self.memory.username.clone(),
             session,
             interaction,
             steps: Vec::new(),
-            quotes_only,
+            quotes_only: self.is_offline(),
+            quoting: vec![SearchMemory::NAME.to_owned()],
         }
     }
+}
+
+/// Returns what else is to be known about a turn, as JSON text.
+fn metadata(failure: Option<&ProviderError>, quotes: &Quotes, transcript: &Transcript) -> String {
+    let mut metadata = Map::new();
+    if let Some(error) = failure {
+        metadata.insert("error".to_owned(), json!(error.to_string()));
+    }
+    if !quotes.ids.is_empty() {
+        metadata.insert("recalled".to_owned(), json!(quotes.ids));
+    }
+    if transcript.left_out > 0 {
+        metadata.insert("turns_left_out".to_owned(), json!(transcript.left_out));
+    }
+    if let Some((sent, read)) = transcript.truncated {
+        let truncated = json!({"tokens_sent_about": sent, "tokens_read": read});
+        metadata.insert("truncated".to_owned(), truncated);
+    }
+    Value::Object(metadata).to_string()
 }
 
 /// Returns the first line of a question, cut to a title.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::agent::prompt::React;
 use crate::commands::History;
 use crate::repl::Outcome;
 use crate::ui::{Color, Ui};
@@ -76,6 +77,7 @@ enum Sub {
 #[command(
     after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 struct ChatArgs {
     /// A message to answer; without one, a conversation
     #[arg(allow_negative_numbers = true)]
@@ -122,6 +124,30 @@ struct ChatArgs {
     /// Go on with this conversation
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+    /// Offer the model no tools
+    #[arg(long, conflicts_with = "tools")]
+    no_tools: bool,
+    /// Offer only these tools, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Approve whatever the model wants to do, without asking
+    #[arg(long)]
+    yes: bool,
+    /// Let tools read and write here, too: a folder, or a file that may hold secrets
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    allow_path: Vec<PathBuf>,
+    /// How often the model may call tools in one turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_steps: Option<u16>,
+    /// How tools are called: native, text, or auto
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    react: Option<React>,
+    /// Put the N most similar past interactions before each question
+    #[arg(long, value_name = "N")]
+    recall: Option<u16>,
+    /// Ask the model after each answer for the facts in it
+    #[arg(long)]
+    facts: bool,
     /// End a script with its first failure
     #[arg(long)]
     fail_fast: bool,

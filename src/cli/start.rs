@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 
 use super::{ChatArgs, Cli, Sub};
-use crate::chat::{Chat, Memory};
+use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind, Provider, ProviderError};
 use crate::repl::{Outcome, Repl};
 use crate::store::{self, Store};
-use crate::ui::Ui;
+use crate::tools::{self, Access, Toolbox};
+use crate::ui::{Approvals, Ui};
 
 /// The system prompt when none is set.
 const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
@@ -111,11 +112,11 @@ fn chat(
     std::thread::spawn(move || drop(embedder.get().map(drop)));
     let chat = runtime.block_on(async {
         let memory = remember(options, username, config, ui).await?;
-        converse(&args, memory, config, ui).await
+        converse(&args, memory, config, home, ui).await
     })?;
     let interactive = args.message.is_empty() && io::stdin().is_terminal();
     if interactive && !ui.json {
-        let (provider, user) = (chat.provider.name(), &chat.memory.username);
+        let (provider, user) = (chat.settings.provider.name(), &chat.memory.username);
         ui.note(&format!(
             "allm {} · {provider} · {user} · /help lists the commands, Ctrl-D leaves",
             env!("CARGO_PKG_VERSION")
@@ -127,6 +128,7 @@ fn chat(
         runtime,
         fail_fast: args.fail_fast,
         last: None,
+        approvals: Approvals::new(args.yes),
     };
     let outcome = if !args.message.is_empty() {
         repl.once(&args.message.join(" "))
@@ -135,11 +137,69 @@ fn chat(
     } else {
         repl.script(io::stdin())
     };
-    runtime.block_on(repl.chat.close());
+    runtime.block_on(close(&mut repl.chat, ui));
     outcome
 }
 
-async fn converse(args: &ChatArgs, memory: Memory, config: &Config, ui: &Ui) -> Result<Chat> {
+/// Waits for what is still done in the background, unless Ctrl-C says not to.
+async fn close(chat: &mut Chat, ui: &Ui) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let learning = chat.is_learning();
+    let closing = async {
+        let closed = chat.close();
+        tokio::pin!(closed);
+        if let Ok(notice) = tokio::time::timeout(PATIENCE, &mut closed).await {
+            return notice;
+        }
+        if learning && ui.watched() {
+            ui.note("drawing the facts from the last answer; Ctrl-C leaves at once");
+        }
+        closed.await
+    };
+    let notice = tokio::select! {
+        notice = closing => notice,
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    if let Some(notice) = notice {
+        ui.warn(&notice);
+    }
+}
+
+/// Returns the tools that the model is offered.
+fn toolbox(args: &ChatArgs, memory: &Memory, config: &Config, home: &Path) -> Result<Toolbox> {
+    let folder = std::env::current_dir().context("cannot find the working directory")?;
+    let named: Vec<PathBuf> = config
+        .allow_paths
+        .iter()
+        .chain(&args.allow_path)
+        .cloned()
+        .collect();
+    let mut private = vec![home.to_owned()];
+    private.extend(memory.store.folder());
+    let mut tools = tools::builtin(
+        Access::new(&folder, &named, &private)?,
+        Arc::new(SearchMemory(memory.clone())),
+        Duration::from_secs(config.command_timeout_s),
+    );
+    let chosen = match &args.tools[..] {
+        [] => &config.tools[..],
+        named => named,
+    };
+    if args.no_tools {
+        tools.clear();
+    } else if !chosen.is_empty() {
+        tools.choose(chosen)?;
+    }
+    Ok(tools)
+}
+
+async fn converse(
+    args: &ChatArgs,
+    memory: Memory,
+    config: &Config,
+    home: &Path,
+    ui: &Ui,
+) -> Result<Chat> {
     let connected = provider::connect(&connection(args, config)?).await?;
     if let Some(notice) = connected.notice {
         ui.note(&notice);
@@ -175,14 +235,20 @@ async fn converse(args: &ChatArgs, memory: Memory, config: &Config, ui: &Ui) -> 
         top_p: args.top_p.or(config.top_p),
         context_window: window,
     };
-    let mut chat = Chat::new(
-        memory,
+    let tools = toolbox(args, &memory, config, home)?;
+    let settings = Settings {
         provider,
         model,
         options,
         system,
-        config.max_steps.max(1),
-    );
+        tools,
+        react: args.react.unwrap_or(config.react),
+        max_steps: args.max_steps.map_or(config.max_steps.max(1), usize::from),
+        recall: args.recall.map_or(config.recall, usize::from),
+        recall_floor: config.recall_floor,
+        facts: args.facts || config.facts,
+    };
+    let mut chat = Chat::new(memory, settings);
     let filter = chat.memory.filter(None, None, None).await?;
     let session = match &args.session {
         Some(id) => Some(chat.memory.store.session(&filter, id).await?),

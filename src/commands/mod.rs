@@ -1,6 +1,8 @@
 //! What a person can ask for: the one list of commands. Help, completion, the README's table and the subcommands of the
 //! binary derive from it.
 
+mod facts;
+mod recall;
 mod search;
 mod sessions;
 mod settings;
@@ -13,6 +15,8 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::chat::{Chat, Memory};
+use crate::store::Filter;
+use crate::timeframe as time;
 use crate::ui::Ui;
 
 /// Is one line of the shell that is a command.
@@ -40,18 +44,27 @@ pub enum Command {
 /// Is a command that asks the history, inside a chat and outside.
 #[derive(Debug, Subcommand)]
 pub enum History {
-    /// Find what was said, by meaning
+    /// Find what was said, thought and seen, by meaning
     #[command(name = "/search", visible_alias = "/s")]
     Search(search::Args),
     /// List all that was said in an exact window of time
     #[command(name = "/timeframe", visible_alias = "/tf")]
     Timeframe(timeframe::Args),
-    /// Find the whole interactions most like some words, or like another interaction
+    /// Find the whole interactions and ReAct cycles most like some words, or like another interaction
     #[command(name = "/similar")]
     Similar(similar::Args),
-    /// Show one interaction: all of it, and what was sent to the model
+    /// Show one interaction, all of it
     #[command(name = "/show")]
-    Show(show::Args),
+    Show(show::ShowArgs),
+    /// Show the exact requests that were sent for one turn
+    #[command(name = "/context")]
+    Context(show::ContextArgs),
+    /// Show how one turn was reasoned, step by step: thoughts, actions, observations
+    #[command(name = "/scratchpad", visible_alias = "/scratch")]
+    Scratchpad(show::ScratchpadArgs),
+    /// Show the facts that answers have taught, or switch their extraction on or off
+    #[command(name = "/facts")]
+    Facts(facts::Args),
     /// List past conversations
     #[command(name = "/sessions")]
     Sessions(sessions::Args),
@@ -63,6 +76,9 @@ pub enum History {
 /// Is a command that acts on the live chat.
 #[derive(Debug, Subcommand)]
 pub enum LiveCommand {
+    /// Put past interactions before your questions, or take them out with `off`
+    #[command(name = "/recall")]
+    Recall(recall::Args),
     /// Show the model and what else the server offers, or choose one
     #[command(name = "/model")]
     Model(settings::ModelArgs),
@@ -78,6 +94,9 @@ pub enum LiveCommand {
     /// Show or set the seed of the model's choices, or `default`
     #[command(name = "/seed")]
     Seed(settings::SeedArgs),
+    /// List the tools, or switch one on or off
+    #[command(name = "/tools")]
+    Tools(settings::ToolsArgs),
     /// Begin a new conversation
     #[command(name = "/new")]
     New,
@@ -103,22 +122,77 @@ impl History {
             History::Search(args) => search::run(args, memory, ui).await,
             History::Timeframe(args) => timeframe::run(args, memory, ui).await,
             History::Similar(args) => similar::run(args, memory, ui).await,
-            History::Show(args) => show::run(args, memory, last, ui).await,
+            History::Show(args) => show::show(args, memory, last, ui).await,
+            History::Context(args) => show::context(args, memory, last, ui).await,
+            History::Scratchpad(args) => show::scratchpad(args, memory, last, ui).await,
+            History::Facts(args) => facts::run(args, memory, ui).await,
             History::Sessions(args) => sessions::run(args, memory, ui).await,
             History::Stats(args) => stats::run(args, memory, ui).await,
         }
     }
 }
 
+impl Command {
+    /// Runs a command in a chat; `last` is its last turn.
+    pub async fn run(self, chat: &mut Chat, last: Option<&str>, ui: &Ui) -> Result<Flow> {
+        match self {
+            Command::History(History::Facts(args)) if args.switch().is_some() => {
+                facts::switch(args.switch() == Some(true), chat, ui)?;
+            }
+            Command::History(command) => command.run(&chat.memory, last, ui).await?,
+            Command::Live(command) => return command.run(chat, ui).await,
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// Are the arguments that narrow down what is found.
+#[derive(Debug, clap::Args)]
+struct Found {
+    /// Look in another user's history
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Leave out what was said before this date or time
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Leave out what was said after this date or time; a date means the end of that day
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Show at most this many results
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    limit: Option<u16>,
+}
+
+impl Found {
+    async fn filter(&self, memory: &Memory) -> Result<Filter> {
+        let from = self.from.as_deref().map(time::from).transpose()?;
+        let until = self.to.as_deref().map(time::until).transpose()?;
+        memory.filter(self.user.as_deref(), from, until).await
+    }
+
+    fn limit(&self, default: usize) -> usize {
+        self.limit.map_or(default, usize::from)
+    }
+}
+
+/// Returns whether a word can only be meant as an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
+fn is_id(text: &str) -> bool {
+    text.len() >= 4
+        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+        && text.chars().any(|c| c.is_ascii_digit())
+}
+
 impl LiveCommand {
     /// Acts on the chat.
-    pub async fn run(self, chat: &mut Chat, ui: &Ui) -> Result<Flow> {
+    async fn run(self, chat: &mut Chat, ui: &Ui) -> Result<Flow> {
         match self {
             LiveCommand::Model(args) => settings::model(args, chat, ui).await?,
             LiveCommand::System(args) => settings::system(args, chat, ui)?,
             LiveCommand::Temperature(args) => settings::temperature(args, chat, ui)?,
             LiveCommand::MaxTokens(args) => settings::max_tokens(args, chat, ui)?,
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
+            LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
+            LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
             LiveCommand::New => {
                 chat.renew();
                 ui.setting("session", &chat.session_id().into())?;

@@ -1,4 +1,4 @@
-//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`: how the chat is answered.
+//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`, `/tools`: how the chat is answered.
 
 use std::str::FromStr;
 
@@ -15,28 +15,28 @@ pub struct ModelArgs {
 }
 
 pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    let models = chat.provider.models().await?;
+    let models = chat.settings.provider.models().await?;
     if let Some(name) = args.name {
         // Ollama lists `llama3.2:latest` and takes `llama3.2`.
         if !models
             .iter()
             .any(|model| *model == name || model.strip_suffix(":latest") == Some(&name))
         {
-            let provider = chat.provider.name();
+            let provider = chat.settings.provider.name();
             bail!(
                 "{provider} has no model `{name}`; it has {}",
                 models.join(", ")
             );
         }
-        chat.model = name;
-        return ui.setting("model", &json!(chat.model));
+        chat.settings.model = name;
+        return ui.setting("model", &json!(chat.settings.model));
     }
     if ui.json {
         return ui.print_json(
-            &json!({"type": "setting", "name": "model", "value": chat.model, "models": models}),
+            &json!({"type": "setting", "name": "model", "value": chat.settings.model, "models": models}),
         );
     }
-    ui.setting("model", &json!(chat.model))?;
+    ui.setting("model", &json!(chat.settings.model))?;
     ui.print(&crate::ui::visible(&models.join("\n")))
 }
 
@@ -49,9 +49,9 @@ pub struct SystemArgs {
 
 pub fn system(args: SystemArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     if !args.text.is_empty() {
-        chat.system = args.text.join(" ");
+        chat.settings.system = args.text.join(" ");
     }
-    ui.setting("system", &json!(chat.system))
+    ui.setting("system", &json!(chat.settings.system))
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ pub fn temperature(args: TemperatureArgs, chat: &mut Chat, ui: &Ui) -> Result<()
     set(
         "temperature",
         args.value,
-        &mut chat.options.temperature,
+        &mut chat.settings.options.temperature,
         range,
         "a number from 0 to 2",
         ui,
@@ -82,7 +82,7 @@ pub fn max_tokens(args: MaxTokensArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     set(
         "max-tokens",
         args.value,
-        &mut chat.options.max_tokens,
+        &mut chat.settings.options.max_tokens,
         |value| *value > 0,
         "a whole number from 1 on",
         ui,
@@ -99,11 +99,35 @@ pub fn seed(args: SeedArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     set(
         "seed",
         args.value,
-        &mut chat.options.seed,
+        &mut chat.settings.options.seed,
         |_| true,
         "a whole number",
         ui,
     )
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /tools\n  /tools off run_command\n  /tools on run_command")]
+pub struct ToolsArgs {
+    /// Whether the model is to be offered a tool
+    #[arg(requires = "name")]
+    switch: Option<Switch>,
+    /// The tool
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+pub fn tools(args: ToolsArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    if let (Some(switch), Some(name)) = (args.switch, args.name) {
+        let tools = &mut chat.settings.tools;
+        tools.switch(&name, switch == Switch::On)?;
+    }
+    ui.tools(&chat.settings.tools)
 }
 
 fn set<T: FromStr + serde::Serialize>(

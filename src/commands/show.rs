@@ -1,13 +1,13 @@
-//! `/show`: one interaction, all of it.
+//! `/show`, `/context`, `/scratchpad`: one interaction, all of it or one side of it.
 
 use anyhow::{Context, Result};
 
 use crate::chat::Memory;
+use crate::store::{Filter, Interaction};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  /show\n  /show 1a2b3c4d")]
-pub struct Args {
+pub struct Which {
     /// The id of the interaction, or its first 4 characters or more; without it the last turn
     id: Option<String>,
     /// Look in another user's history
@@ -15,29 +15,85 @@ pub struct Args {
     user: Option<String>,
 }
 
-pub async fn run(args: Args, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
-    let filter = memory.filter(args.user.as_deref(), None, None).await?;
-    let latest = memory.store.interactions_in(&filter, Some(1)).await?;
-    let id = args
-        .id
-        .as_deref()
-        .or(last.filter(|_| args.user.is_none()))
-        .or(latest.first().map(|turn| turn.interaction_id.as_str()));
-    let interaction = memory
-        .store
-        .interaction(&filter, id.context("nothing is recorded yet")?)
-        .await?;
+impl Which {
+    async fn find(&self, memory: &Memory, last: Option<&str>) -> Result<(Filter, Interaction)> {
+        let filter = memory.filter(self.user.as_deref(), None, None).await?;
+        let latest = memory.store.interactions_in(&filter, Some(1)).await?;
+        let id = self
+            .id
+            .as_deref()
+            .or(last.filter(|_| self.user.is_none()))
+            .or(latest.first().map(|turn| turn.interaction_id.as_str()))
+            .context("nothing is recorded yet")?;
+        let interaction = memory.store.interaction(&filter, id).await?;
+        Ok((filter, interaction))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /show\n  /show 1a2b3c4d")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+pub async fn show(args: ShowArgs, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
+    let (filter, interaction) = args.which.find(memory, last).await?;
     let steps = memory
         .store
         .steps(&filter, &interaction.interaction_id)
         .await?;
-    let requests = memory
-        .store
-        .context(
-            &filter,
-            &interaction.session_id,
-            &interaction.interaction_id,
-        )
-        .await?;
+    let requests = requests(memory, &filter, &interaction).await?;
     ui.show(&interaction, &steps, &requests, &memory.names().await?)
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /context\n  /context 1a2b3c4d\n  /context 1a2b3c4d --raw")]
+pub struct ContextArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Print each request on one line, byte for byte as it was sent
+    #[arg(long)]
+    raw: bool,
+}
+
+pub async fn context(
+    args: ContextArgs,
+    memory: &Memory,
+    last: Option<&str>,
+    ui: &Ui,
+) -> Result<()> {
+    let (filter, interaction) = args.which.find(memory, last).await?;
+    let requests = requests(memory, &filter, &interaction).await?;
+    ui.context(&interaction, &requests, args.raw)
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /scratchpad\n  /scratchpad 1a2b3c4d")]
+pub struct ScratchpadArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+pub async fn scratchpad(
+    args: ScratchpadArgs,
+    memory: &Memory,
+    last: Option<&str>,
+    ui: &Ui,
+) -> Result<()> {
+    let (filter, interaction) = args.which.find(memory, last).await?;
+    let steps = memory
+        .store
+        .steps(&filter, &interaction.interaction_id)
+        .await?;
+    ui.scratchpad(&interaction, &steps)
+}
+
+async fn requests(
+    memory: &Memory,
+    filter: &Filter,
+    interaction: &Interaction,
+) -> Result<Vec<String>> {
+    let (session, id) = (&interaction.session_id, &interaction.interaction_id);
+    memory.store.context(filter, session, id).await
 }

@@ -1,4 +1,4 @@
-//! `/similar`: find the whole interactions most like some words or like another interaction.
+//! `/similar`: find the whole interactions and ReAct cycles most like some words or like another interaction.
 
 use anyhow::Result;
 
@@ -23,7 +23,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let filter = memory.filter(args.user.as_deref(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
     let text = args.words.join(" ");
-    let hits = if is_id(&text) {
+    let (hits, cycles) = if super::is_id(&text) {
         let interaction = memory.store.interaction(&filter, &text).await?;
         memory
             .store
@@ -32,12 +32,5 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     } else {
         memory.store.similar_to_text(&text, &filter, limit).await?
     };
-    ui.hits("similar", &text, &hits, &memory.names().await?)
-}
-
-/// Returns whether a word can only be meant as an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
-fn is_id(text: &str) -> bool {
-    text.len() >= 4
-        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
-        && text.chars().any(|c| c.is_ascii_digit())
+    ui.similar(&hits, &cycles, &memory.names().await?)
 }

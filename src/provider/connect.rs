@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::shown;
+use super::url::shown;
 use super::{Connected, Kind, Offline, Ollama, OpenAi, Provider, ProviderError, Settings, ollama};
 
 /// How long a server may take to show that it is there.

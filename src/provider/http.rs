@@ -7,6 +7,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::lines::Lines;
+use super::url::{is_loopback, shown};
 use super::{ChatEvent, ChatStream, ProviderError, Settings};
 
 /// The longest wait that a server may ask for before a request is tried again.
@@ -77,11 +78,11 @@ impl Http {
 
     /// Fetches a JSON document.
     pub async fn get_json(&self, path: &str) -> Result<Value, ProviderError> {
-        let request = self.signed(
-            self.client
-                .get(format!("{}{path}", self.base))
-                .timeout(LISTING),
-        );
+        let request = self.client.get(format!("{}{path}", self.base));
+        self.json(self.signed(request.timeout(LISTING))).await
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Value, ProviderError> {
         let response = request
             .send()
             .await
@@ -95,6 +96,13 @@ impl Http {
         };
         let text = response.text().await.map_err(broken)?;
         serde_json::from_str(&text).map_err(|error| self.malformed(&error.to_string(), &text))
+    }
+
+    /// Posts a small JSON document and reads another.
+    pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value, ProviderError> {
+        let request = self.client.post(format!("{}{path}", self.base));
+        self.json(self.signed(request.json(body).timeout(LISTING)))
+            .await
     }
 
     /// Sends `body` and decodes the answer as it comes.
@@ -255,13 +263,22 @@ impl Http {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 ProviderError::Unauthorized { provider, message }
             }
-            StatusCode::NOT_FOUND if !model.is_empty() && message.contains("model") => {
+            StatusCode::NOT_FOUND
+                if !model.is_empty()
+                    && message.contains("model")
+                    && !refuses_tools(status, &message) =>
+            {
                 ProviderError::NoSuchModel {
                     provider,
                     model: model.to_owned(),
                     message,
                 }
             }
+            _ if refuses_tools(status, &message) => ProviderError::NoTools {
+                provider,
+                model: model.to_owned(),
+                message,
+            },
             _ => ProviderError::Status {
                 provider,
                 status: status.as_u16(),
@@ -269,6 +286,17 @@ impl Http {
             },
         }
     }
+}
+
+/// Returns whether a server refused a request for the tools in it: `… does not support tools` (Ollama), `tools param requires --jinja
+/// flag` (llama.cpp), `"auto" tool choice requires --enable-auto-tool-choice` (vLLM), `No endpoints found that support tool use`.
+fn refuses_tools(status: StatusCode, message: &str) -> bool {
+    let message = message.to_lowercase();
+    matches!(status.as_u16(), 400 | 404 | 422 | 500 | 501)
+        && message.contains("tool")
+        && ["support", "require", "not enabled"]
+            .iter()
+            .any(|word| message.contains(word))
 }
 
 /// Finds the message in an error body: `{"error": "…"}`, `{"error": {"message": "…"}}`, `{"message": "…"}`, or plain text.
@@ -317,60 +345,9 @@ fn reason(error: &reqwest::Error) -> String {
     })
 }
 
-/// Returns a URL without the name and password in it.
-pub fn shown(url: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url) else {
-        // What cannot be taken apart may hold a password before its last @.
-        return url.rsplit('@').next().unwrap_or_default().to_owned();
-    };
-    if parsed.username().is_empty() && parsed.password().is_none() {
-        return url.to_owned();
-    }
-    let cleared = parsed.set_username("").is_ok() && parsed.set_password(None).is_ok();
-    if cleared {
-        parsed.to_string().trim_end_matches('/').to_owned()
-    } else {
-        String::new()
-    }
-}
-
-/// Returns whether a URL names this machine.
-pub fn is_loopback(url: &str) -> bool {
-    let parsed = Url::parse(url);
-    let host = parsed
-        .as_ref()
-        .ok()
-        .and_then(Url::host_str)
-        .unwrap_or_default();
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_shown_without_credentials() {
-        assert_eq!(
-            shown("http://me:secret@localhost:1/v1"),
-            "http://localhost:1/v1"
-        );
-        assert_eq!(shown("http://localhost:1/v1"), "http://localhost:1/v1");
-        assert!(
-            ["http://localhost", "http://127.0.0.2:1", "http://[::1]:1"]
-                .into_iter()
-                .all(is_loopback)
-        );
-        assert!(
-            !["http://example.com", "http://127.0.0.1.example.com", "x"]
-                .into_iter()
-                .any(is_loopback)
-        );
-    }
 
     #[test]
     fn the_servers_own_message_is_found() {

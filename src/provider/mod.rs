@@ -6,6 +6,7 @@ mod lines;
 mod offline;
 mod ollama;
 mod openai;
+mod url;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,10 @@ pub trait Provider: Send + Sync {
     fn chat(&self, request: ChatRequest) -> ChatStream;
     /// Lists the models that the server offers.
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>>;
+    /// Returns whether the model can call tools in the way of the API, if the server says so.
+    fn calls_tools<'p>(&'p self, _model: &'p str) -> BoxFuture<'p, Option<bool>> {
+        Box::pin(async { None })
+    }
 }
 
 pub type ChatStream = BoxStream<'static, Result<ChatEvent, ProviderError>>;
@@ -39,6 +44,10 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     pub tools: Vec<ToolSpec>,
     pub options: Options,
+    /// Texts at which the model is to stop.
+    pub stop: Vec<String>,
+    /// A JSON schema that the answer is to fit.
+    pub format: Option<serde_json::Value>,
 }
 
 /// Holds how a model is to answer; what is `None` is left to the server.
@@ -109,6 +118,13 @@ pub enum ProviderError {
         model: String,
         message: String,
     },
+    /// The model, or the server for it, takes no tools; ask without them.
+    #[error("{provider} offers `{model}` no tools: {message}")]
+    NoTools {
+        provider: &'static str,
+        model: String,
+        message: String,
+    },
     #[error("{provider} has no model")]
     NoModel { provider: &'static str },
     #[error("{provider} refused the key: {message}")]
@@ -175,6 +191,10 @@ impl ProviderError {
                 format!("fetch it with `ollama pull {model}`, or list what is there with `/model`")
             }
             ProviderError::NoSuchModel { .. } => "list what is there with `/model`".to_owned(),
+            ProviderError::NoTools { .. } => {
+                "let it write its calls as text with `--react text`, or none with `--no-tools`"
+                    .to_owned()
+            }
             ProviderError::NoModel { provider: "Ollama" } => {
                 "fetch one with `ollama pull llama3.2`".to_owned()
             }

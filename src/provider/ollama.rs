@@ -50,6 +50,19 @@ impl Provider for Ollama {
                 .collect())
         })
     }
+
+    fn calls_tools<'p>(&'p self, model: &'p str) -> BoxFuture<'p, Option<bool>> {
+        Box::pin(async move {
+            let body = json!({"model": model});
+            can_call_tools(&self.0.post_json("/api/show", &body).await.ok()?)
+        })
+    }
+}
+
+/// Reads the capabilities that `/api/show` lists; older servers list none.
+fn can_call_tools(show: &Value) -> Option<bool> {
+    let capabilities = show["capabilities"].as_array()?;
+    Some(capabilities.iter().any(|capability| capability == "tools"))
 }
 
 /// Completes what `OLLAMA_HOST` may hold: a host, a host and port, or a URL.
@@ -84,6 +97,12 @@ fn body(request: &ChatRequest) -> String {
             .filter_map(|(name, value)| Some((name.to_owned(), value?))),
     );
     let mut body = json!({"model": request.model, "stream": true, "options": settings});
+    if !request.stop.is_empty() {
+        body["options"]["stop"] = json!(request.stop);
+    }
+    if let Some(format) = &request.format {
+        body["format"] = format.clone();
+    }
     if !request.tools.is_empty() {
         body["tools"] = super::offered(&request.tools);
     }
@@ -254,17 +273,28 @@ mod tests {
                 top_p: None,
                 context_window: 8192,
             },
+            stop: vec!["\nObservation:".into()],
+            format: Some(json!({"type": "object"})),
         };
         assert_eq!(
             body(&request),
             concat!(
-                r#"{"model":"llama3.2","stream":true,"options":{"num_ctx":8192,"temperature":0.5,"num_predict":7,"seed":-1},"#,
+                r#"{"model":"llama3.2","stream":true,"options":{"num_ctx":8192,"temperature":0.5,"num_predict":7,"seed":-1,"stop":["\nObservation:"]},"#,
+                r#""format":{"type":"object"},"#,
                 r#""tools":[{"type":"function","function":{"name":"look","description":"Look.","parameters":{"type":"object"}}}],"#,
                 r#""messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},"#,
                 r#"{"role":"assistant","content":"","tool_calls":[{"function":{"name":"look","arguments":{"at":"x"}}}]},"#,
                 r#"{"role":"tool","content":"seen","tool_name":"look"}]}"#,
             )
         );
+    }
+
+    #[test]
+    fn capabilities_say_whether_a_model_can_call_tools() {
+        let show = |list: &[&str]| can_call_tools(&json!({"capabilities": list}));
+        assert_eq!(show(&["completion", "tools"]), Some(true));
+        assert_eq!(show(&["completion"]), Some(false));
+        assert_eq!(can_call_tools(&json!({"license": "…"})), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::http::{Decode, DecodeError, Http, is_loopback, shown};
+use super::http::{Decode, DecodeError, Http};
+use super::url::{is_loopback, shown};
 use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError, Settings};
 use crate::conversation::{Message, ToolCall, Usage};
 
@@ -80,6 +81,11 @@ fn body(request: &ChatRequest) -> String {
         ("seed", options.seed.map(Value::from)),
         ("top_p", options.top_p.map(Value::from)),
         (
+            "stop",
+            (!request.stop.is_empty()).then(|| json!(request.stop)),
+        ),
+        ("response_format", request.format.as_ref().map(format)),
+        (
             "tools",
             Some(super::offered(&request.tools)).filter(|_| !request.tools.is_empty()),
         ),
@@ -105,6 +111,11 @@ fn body(request: &ChatRequest) -> String {
     });
     body["messages"] = messages.collect();
     body.to_string()
+}
+
+/// Returns a JSON schema in the form that the API takes.
+fn format(schema: &Value) -> Value {
+    json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}})
 }
 
 /// Decodes the lines of an answer, server-sent events with one JSON object each.
@@ -320,11 +331,14 @@ mod tests {
                 max_tokens: Some(7),
                 ..Options::default()
             },
+            stop: vec!["end".into()],
+            format: Some(json!({"type": "object"})),
         };
         assert_eq!(
             body(&request),
             concat!(
-                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"stop":["end"],"#,
+                r#""response_format":{"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":{"type":"object"}}},"#,
                 r#""messages":[{"role":"user","content":"hi"},"#,
                 r#"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"at\":\"x\"}"}}]},"#,
                 r#"{"role":"tool","tool_call_id":"c1","content":"seen"}]}"#,

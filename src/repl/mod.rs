@@ -14,9 +14,9 @@ use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
-use crate::commands::{Command, Flow, Line};
+use crate::commands::{Flow, Line};
 use crate::conversation::Status;
-use crate::ui::{Live, Ui, visible};
+use crate::ui::{Approvals, Live, Ui, visible};
 use helper::LineHelper;
 use input::{Input, is_open, parse};
 
@@ -39,6 +39,8 @@ pub struct Repl<'a> {
     pub fail_fast: bool,
     /// The last turn of this run, which `/show` means.
     pub last: Option<String>,
+    /// What tools may do without being asked for.
+    pub approvals: Approvals,
 }
 
 /// Says what came of one line.
@@ -60,7 +62,7 @@ impl Repl<'_> {
         // There is no history before the first line.
         drop(editor.load_history(history));
         loop {
-            let prompt = visible(&format!("{}> ", self.chat.model));
+            let prompt = visible(&format!("{}> ", self.chat.settings.model));
             let styled = self.ui.prompt(&prompt);
             match editor.readline(&(prompt.as_str(), styled.as_str())) {
                 Ok(line) => {
@@ -156,17 +158,8 @@ impl Repl<'_> {
         };
         let (chat, ui, last) = (&mut self.chat, self.ui, self.last.as_deref());
         let running = async {
-            let command = async {
-                match line.command {
-                    Command::History(command) => command
-                        .run(&chat.memory, last, ui)
-                        .await
-                        .map(|()| Flow::Continue),
-                    Command::Live(command) => command.run(chat, ui).await,
-                }
-            };
             tokio::select! {
-                result = command => Some(result),
+                result = line.command.run(chat, last, ui) => Some(result),
                 () = interrupt() => None,
             }
         };
@@ -182,7 +175,8 @@ impl Repl<'_> {
 
     fn say(&mut self, message: &str) -> Result<Ran> {
         let watched = self.ui.watched();
-        let mut live = Live::new(self.ui);
+        let tools = !self.chat.settings.tools.specs().is_empty();
+        let mut live = Live::new(self.ui, &mut self.approvals, tools);
         let ended = self
             .runtime
             .block_on(self.chat.turn(message, &mut live, interrupt()));

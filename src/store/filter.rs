@@ -21,6 +21,7 @@ pub enum Scope {
 pub struct Filter {
     scope: Scope,
     session: Option<String>,
+    except_session: Option<String>,
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
@@ -31,6 +32,7 @@ impl Filter {
         Filter {
             scope,
             session: None,
+            except_session: None,
             from: None,
             until: None,
         }
@@ -55,15 +57,28 @@ impl Filter {
         }
     }
 
+    /// Leaves out what belongs to one session.
+    #[must_use]
+    pub fn except_session(self, session_id: &str) -> Filter {
+        Filter {
+            except_session: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
     /// Returns the condition on rows that have `user_id`, `session_id` and `timestamp`.
     pub fn expr(&self) -> Option<DfExpr> {
         let session = self
             .session
             .as_ref()
             .map(|id| col("session_id").eq(lit(id.as_str())));
+        let except = self
+            .except_session
+            .as_ref()
+            .map(|id| col("session_id").not_eq(lit(id.as_str())));
         let from = self.from.map(|from| col("timestamp").gt_eq(moment(from)));
         let until = self.until.map(|until| col("timestamp").lt(moment(until)));
-        [self.scope_expr(), session, from, until]
+        [self.scope_expr(), session, except, from, until]
             .into_iter()
             .flatten()
             .reduce(DfExpr::and)

@@ -229,6 +229,7 @@ mod tests {
             interaction: super::super::Interaction::begin("s", "kept", super::super::now()),
             steps: Vec::new(),
             quotes_only: false,
+            quoting: Vec::new(),
         };
         let write = |turn: &Turn, ends: bool| {
             let mut journal = Journal::open(folder.path(), "s").unwrap();

@@ -3,6 +3,8 @@
 //! Speaks text: vectors, Arrow and LanceDB types never leave this folder.
 
 mod context;
+mod embed;
+mod facts;
 mod filter;
 mod interaction;
 mod journal;
@@ -13,6 +15,7 @@ mod record;
 mod registry;
 mod search;
 mod session;
+mod similar;
 mod stats;
 mod sync;
 mod table;
@@ -31,12 +34,15 @@ use crate::embedder::{Embedder as _, Lazy};
 use table::Table;
 
 pub use context::Base;
+pub use facts::Fact;
 pub use filter::{Filter, Scope};
 pub use interaction::Interaction;
 pub use journal::Journal;
+pub use passage::Origin;
 pub use record::{Recovered, Turn};
 pub use search::{Hit, Matched, SearchQuery};
 pub use session::{Session, SessionSummary};
+pub use similar::CycleHit;
 pub use stats::{Stats, TableStats};
 pub use user::User;
 
@@ -129,6 +135,11 @@ impl Store {
 
     fn is_local(&self) -> bool {
         self.options.is_local()
+    }
+
+    /// Returns the folder of the tables, where they lie on a disk of ours.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.is_local().then(|| PathBuf::from(&self.options.uri))
     }
 
     fn journals(&self) -> PathBuf {

@@ -1,17 +1,20 @@
-//! The passages table: pieces of what was said, each short enough to embed.
+//! The passages table: pieces of what was said, thought and seen, each short enough to embed.
 
 use chrono::{DateTime, Utc};
 use lancedb::arrow::arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
 use super::table::{Record, long_text, moment, text, vector};
+use super::{Turn, new_id};
 
 /// Says what a passage is a piece of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Origin {
     Query,
     Response,
+    Thought,
+    Observation,
+    Fact,
 }
 
 impl Origin {
@@ -20,11 +23,62 @@ impl Origin {
         match self {
             Origin::Query => "query",
             Origin::Response => "response",
+            Origin::Thought => "thought",
+            Origin::Observation => "observation",
+            Origin::Fact => "fact",
         }
     }
 }
 
-/// Holds one piece of a query or of an answer.
+/// The most that is findable of one observation, in bytes: what a model is told of it.
+const LONGEST_OBSERVATION: usize = 64 << 10;
+/// How many passages of one observation get a vector; the rest is found by its words. Each costs a fraction of a second.
+const EMBEDDED: usize = 4;
+/// How many passages of all observations of a turn get a vector.
+const EMBEDDED_IN_ALL: usize = 32;
+
+/// Is a text of a turn that is to be found again.
+pub(super) struct Findable {
+    pub origin: Origin,
+    pub text: String,
+    /// How many of its passages get a vector.
+    pub embedded: usize,
+}
+
+/// Returns what is to be found of a turn, in order.
+pub(super) fn findable(turn: &Turn) -> Vec<Findable> {
+    let all = |origin, text: &str| Findable {
+        origin,
+        text: text.to_owned(),
+        embedded: usize::MAX,
+    };
+    let mut texts = vec![all(Origin::Query, &turn.interaction.query)];
+    if !turn.quotes_only {
+        texts.push(all(Origin::Response, &turn.interaction.response));
+    }
+    let mut left = EMBEDDED_IN_ALL;
+    for step in &turn.steps {
+        texts.push(all(Origin::Thought, &step.thought));
+        let quotes = step
+            .action
+            .as_ref()
+            .is_some_and(|action| turn.quoting.contains(&action.name));
+        if quotes {
+            continue;
+        }
+        let embedded = EMBEDDED.min(left);
+        left -= embedded;
+        texts.push(Findable {
+            origin: Origin::Observation,
+            text: crate::tools::shorten(&step.observation, LONGEST_OBSERVATION).into_owned(),
+            embedded,
+        });
+    }
+    texts.retain(|findable| !findable.text.trim().is_empty());
+    texts
+}
+
+/// Holds one piece of a text.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Passage {
@@ -39,6 +93,31 @@ pub struct Passage {
     pub position: i32,
     pub text: String,
     pub(super) embedding: Option<Vec<f32>>,
+}
+
+impl Passage {
+    /// Returns the passages of one text of an interaction; `first` is the position of the first.
+    pub(super) fn cut(
+        interaction: &super::Interaction,
+        origin: Origin,
+        first: usize,
+        pieces: &super::embed::Embedded,
+    ) -> Vec<Passage> {
+        let pieces = pieces.iter().filter(|(text, _)| !text.trim().is_empty());
+        let passage =
+            |(position, (text, embedding)): (usize, &(String, Option<Vec<f32>>))| Passage {
+                passage_id: new_id(),
+                interaction_id: interaction.interaction_id.clone(),
+                session_id: interaction.session_id.clone(),
+                user_id: interaction.user_id.clone(),
+                timestamp: interaction.timestamp,
+                source: origin.as_str().to_owned(),
+                position: i32::try_from(first + position).unwrap_or(i32::MAX),
+                text: text.clone(),
+                embedding: embedding.clone(),
+            };
+        pieces.enumerate().map(passage).collect()
+    }
 }
 
 impl Record for Passage {

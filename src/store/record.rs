@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::context::{Base, pack};
+use super::embed::mean;
 use super::interaction::Interaction;
 use super::journal::{self, Journal, Line, Orphan};
-use super::passage::{Origin, Passage};
+use super::passage::{Findable, Origin, Passage, findable};
 use super::react_cycle::ReactCycle;
 use super::session::Session;
 use super::{Store, new_id};
@@ -26,6 +27,9 @@ pub struct Turn {
     pub steps: Vec<Step>,
     /// The answer only quotes the history, so it is not made findable a second time.
     pub quotes_only: bool,
+    /// The tools whose observations only quote the history.
+    #[serde(default)]
+    pub quoting: Vec<String>,
 }
 
 /// Says what was found in the journals of processes that died.
@@ -160,52 +164,52 @@ impl Store {
         for session in sessions {
             self.ensure_session(session).await?;
         }
-        let response = |turn: &Turn| {
-            if turn.quotes_only {
-                String::new()
-            } else {
-                turn.interaction.response.clone()
-            }
-        };
-        let texts: Vec<String> = turns
+        let findable: Vec<Vec<Findable>> = turns.iter().map(findable).collect();
+        let texts: Vec<_> = findable
             .iter()
-            .flat_map(|turn| [turn.interaction.query.clone(), response(turn)])
+            .flatten()
+            .map(|findable| (findable.text.clone(), findable.embedded))
             .collect();
         // Search finds what has no vector by other ways, and the vector can be made later: better than no record.
         let (embedded, failure) = match self.embed(texts.clone()).await {
             Ok(embedded) => (embedded, None),
             Err(error) => (
-                texts.into_iter().map(|text| vec![(text, None)]).collect(),
+                texts
+                    .into_iter()
+                    .map(|(text, _)| vec![(text, None)])
+                    .collect(),
                 Some(error.context("the turn is stored but cannot be found by meaning")),
             ),
         };
+        let mut embedded = embedded.into_iter();
         let (mut passages, mut cycles) = (Vec::new(), Vec::new());
-        for (turn, texts) in turns.iter_mut().zip(embedded.chunks(2)) {
-            let vectors: Vec<&Vec<f32>> = texts
-                .iter()
-                .flatten()
-                .filter_map(|(_, vector)| vector.as_ref())
-                .collect();
-            turn.interaction.context_embedding = mean(&vectors);
-            for (source, pieces) in [Origin::Query, Origin::Response].into_iter().zip(texts) {
-                let pieces = pieces.iter().filter(|(text, _)| !text.trim().is_empty());
-                passages.extend(
-                    pieces
-                        .enumerate()
-                        .map(|(position, (text, embedding))| Passage {
-                            passage_id: new_id(),
-                            interaction_id: turn.interaction.interaction_id.clone(),
-                            session_id: turn.interaction.session_id.clone(),
-                            user_id: turn.interaction.user_id.clone(),
-                            timestamp: turn.interaction.timestamp,
-                            source: source.as_str().to_owned(),
-                            position: i32::try_from(position).unwrap_or(i32::MAX),
-                            text: text.clone(),
-                            embedding: embedding.clone(),
-                        }),
-                );
+        for (turn, texts) in turns.iter_mut().zip(findable) {
+            let (mut said, mut done): (Vec<Passage>, Vec<Passage>) = (Vec::new(), Vec::new());
+            for (findable, pieces) in texts.into_iter().zip(&mut embedded) {
+                let into = match findable.origin {
+                    Origin::Query | Origin::Response | Origin::Fact => &mut said,
+                    Origin::Thought | Origin::Observation => &mut done,
+                };
+                let same = |passage: &&Passage| passage.source == findable.origin.as_str();
+                let first = into.iter().filter(same).count();
+                into.extend(Passage::cut(
+                    &turn.interaction,
+                    findable.origin,
+                    first,
+                    &pieces,
+                ));
             }
-            cycles.extend(cycle(turn)?);
+            let vectors = |passages: &[Passage]| {
+                mean(
+                    passages
+                        .iter()
+                        .filter_map(|passage| passage.embedding.as_ref()),
+                )
+            };
+            turn.interaction.context_embedding = vectors(&said);
+            cycles.extend(cycle(turn, vectors(&done))?);
+            passages.extend(said);
+            passages.extend(done);
         }
         self.passages.add(&passages).await?;
         self.react_cycles.add(&cycles).await?;
@@ -214,38 +218,10 @@ impl Store {
         self.interactions.add(&interactions).await?;
         Ok(failure)
     }
-
-    /// Cuts texts into passages and embeds them, away from the async threads.
-    pub(super) async fn embed(&self, texts: Vec<String>) -> Result<Vec<Embedded>> {
-        use crate::embedder::Embedder as _;
-        let embedder = self.options.embedder.clone();
-        let work = move || {
-            let embedder = embedder.get()?;
-            let cut = texts
-                .iter()
-                .map(|text| embedder.passages(text))
-                .collect::<Result<Vec<_>>>()?;
-            let vectors = embedder.embed(&cut.concat())?;
-            let mut vectors = vectors.into_iter();
-            let embedded = |pieces: Vec<&str>| {
-                pieces
-                    .into_iter()
-                    .map(|piece| (piece.to_owned(), vectors.next()))
-                    .collect()
-            };
-            Ok(cut.into_iter().map(embedded).collect())
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .context("the embedder failed")?
-    }
 }
 
-/// Holds the passages of one text with their vectors.
-pub(super) type Embedded = Vec<(String, Option<Vec<f32>>)>;
-
-/// Returns the row of a turn that acted.
-fn cycle(turn: &Turn) -> Result<Option<ReactCycle>> {
+/// Returns the row of a turn that thought or acted.
+fn cycle(turn: &Turn, embedding: Option<Vec<f32>>) -> Result<Option<ReactCycle>> {
     let interaction = &turn.interaction;
     if turn.steps.is_empty() {
         return Ok(None);
@@ -257,7 +233,7 @@ fn cycle(turn: &Turn) -> Result<Option<ReactCycle>> {
         user_id: interaction.user_id.clone(),
         timestamp: interaction.timestamp,
         scratchpad: serde_json::to_string(&turn.steps)?,
-        scratchpad_embedding: None,
+        scratchpad_embedding: embedding,
         steps: i64::try_from(turn.steps.len())?,
         success: interaction.status == Status::Completed
             && turn.steps.iter().all(|step| step.success),
@@ -268,18 +244,4 @@ fn cycle(turn: &Turn) -> Result<Option<ReactCycle>> {
 fn turn_start(turn: &Turn) -> std::time::SystemTime {
     // File times may be coarser than the clock.
     std::time::SystemTime::from(turn.interaction.timestamp) - std::time::Duration::from_secs(2)
-}
-
-/// Returns the mean of unit vectors, scaled to length 1; `None` without vectors.
-pub(super) fn mean(vectors: &[&Vec<f32>]) -> Option<Vec<f32>> {
-    let (first, rest) = vectors.split_first()?;
-    let mut sum = (*first).clone();
-    for vector in rest {
-        sum.iter_mut().zip(*vector).for_each(|(a, b)| *a += b);
-    }
-    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
-    for x in &mut sum {
-        *x /= length;
-    }
-    Some(sum).filter(|_| length > 0.0)
 }

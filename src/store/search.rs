@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, bail};
-use lancedb::expr::{col, lit};
+use anyhow::Result;
+use lancedb::expr::{col, is_in, lit};
 
 use super::Store;
 use super::filter::Filter;
 use super::interaction::{Interaction, SHOWN};
+use super::passage::Origin;
 
 /// Holds what is looked for.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct SearchQuery {
     pub limit: usize,
     /// Passages that say this and nothing else are passed over: a question is no answer to itself.
     pub ignore: Option<String>,
+    /// What the passages may be pieces of; anything, when empty.
+    pub sources: Vec<Origin>,
 }
 
 /// Holds one search result.
@@ -34,7 +37,7 @@ pub struct Hit {
 /// Holds the passage that matched.
 #[derive(Debug, Clone)]
 pub struct Matched {
-    /// `query` or `response`.
+    /// What it is a piece of, see [`Origin`].
     pub source: String,
     pub text: String,
 }
@@ -45,12 +48,18 @@ impl Store {
     /// Finds the interactions with the passages closest in meaning, best first.
     pub async fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>> {
         let vector = self.embed_whole(&query.text).await?;
+        let sources = query.sources.iter().map(|source| lit(source.as_str()));
+        let sources = (!query.sources.is_empty()).then(|| is_in(col("source"), sources.collect()));
+        let filter = match (query.filter.expr(), sources) {
+            (Some(filter), Some(sources)) => Some(filter.and(sources)),
+            (filter, sources) => filter.or(sources),
+        };
         // Several passages of one interaction may match, so more are fetched than wanted, and again more if need be.
         let mut fetched = query.limit.saturating_mul(4).max(20);
         loop {
             let found = self
                 .passages
-                .nearest("embedding", &vector, query.filter.expr(), &PASSAGE, fetched)
+                .nearest("embedding", &vector, filter.clone(), &PASSAGE, fetched)
                 .await?;
             let complete = found.len() < fetched;
             let mut best: Vec<(String, f32, Matched)> = Vec::new();
@@ -85,58 +94,6 @@ impl Store {
         }
     }
 
-    /// Finds the whole interactions closest in meaning to a text, best first.
-    pub async fn similar_to_text(
-        &self,
-        text: &str,
-        filter: &Filter,
-        limit: usize,
-    ) -> Result<Vec<Hit>> {
-        let vector = self.embed_whole(text).await?;
-        self.similar(&vector, filter, limit).await
-    }
-
-    /// Finds the whole interactions closest in meaning to one that is stored, itself left out, best first.
-    pub async fn similar_to(
-        &self,
-        interaction_id: &str,
-        filter: &Filter,
-        limit: usize,
-    ) -> Result<Vec<Hit>> {
-        let this = col("interaction_id").eq(lit(interaction_id));
-        let stored = self
-            .interactions
-            .select(Some(this), &["context_embedding"], None, Some(1))
-            .await?;
-        let Some(vector) = stored
-            .into_iter()
-            .next()
-            .and_then(|row| row.context_embedding)
-        else {
-            bail!("interaction `{interaction_id}` has no embedding to compare with");
-        };
-        let mut hits = self
-            .similar(&vector, filter, limit.saturating_add(1))
-            .await?;
-        hits.retain(|hit| hit.interaction.interaction_id != interaction_id);
-        hits.truncate(limit);
-        Ok(hits)
-    }
-
-    async fn similar(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<Hit>> {
-        let found = self
-            .interactions
-            .nearest("context_embedding", vector, filter.expr(), &SHOWN, limit)
-            .await?;
-        let hit = |(interaction, similarity)| Hit {
-            interaction,
-            score: similarity,
-            similarity: Some(similarity),
-            matched: None,
-        };
-        Ok(found.into_iter().map(hit).collect())
-    }
-
     async fn by_id(&self, filter: &Filter, ids: &[String]) -> Result<HashMap<String, Interaction>> {
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -149,19 +106,6 @@ impl Store {
             .into_iter()
             .map(|row| (row.interaction_id.clone(), row))
             .collect())
-    }
-
-    async fn embed_whole(&self, text: &str) -> Result<Vec<f32>> {
-        let embedded = self.embed(vec![text.to_owned()]).await?;
-        let vectors: Vec<&Vec<f32>> = embedded
-            .iter()
-            .flatten()
-            .filter_map(|(_, vector)| vector.as_ref())
-            .collect();
-        match super::record::mean(&vectors) {
-            Some(mean) => Ok(mean),
-            None => bail!("there is nothing to look for in `{}`", text.trim()),
-        }
     }
 }
 

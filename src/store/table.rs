@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
-use lancedb::arrow::arrow_array::RecordBatch;
 use lancedb::arrow::arrow_array::cast::AsArray;
 use lancedb::arrow::arrow_array::types::Float32Type;
+use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
 use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select};
@@ -100,6 +100,19 @@ impl<R: Record> Table<R> {
         }
         let adding = self.inner.add(self.batch(rows)?).execute().await;
         adding.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
+        Ok(())
+    }
+
+    /// Puts whole rows in the place of those with the same `key`, in one commit. Rows that are gone stay gone.
+    pub async fn replace(&self, key: &str, rows: &[R]) -> Result<()> {
+        self.inner.checkout_latest().await?;
+        let batch = self.batch(rows)?;
+        let schema = batch.schema();
+        let reader = RecordBatchIterator::new([Ok(batch)], schema);
+        let mut merge = self.inner.merge_insert(&[key]);
+        merge.when_matched_update_all(None);
+        let merging = merge.execute(Box::new(reader)).await;
+        merging.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
         Ok(())
     }
 

@@ -1,11 +1,23 @@
 //! Acts on the machine: what a model may call. The tool itself says whether it needs approval.
 
-use std::sync::Arc;
+mod access;
+mod clock;
+mod files;
+mod search;
+mod shell;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::conversation::ToolSpec;
+
+pub use access::Access;
 
 /// Does one thing that a model may ask for.
 pub trait Tool: Send + Sync {
@@ -13,22 +25,126 @@ pub trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
     /// Returns whether a call may change anything; when in doubt, `true`: it needs approval.
     fn mutates(&self) -> bool;
-    /// Runs the tool. An error is told to the model and does not end the turn.
-    fn call(&self, arguments: Value) -> BoxFuture<'_, anyhow::Result<String>>;
+    /// Returns what a person is shown before they approve a call: exactly what it would do.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the call could not work anyway; then nobody is asked.
+    fn preview(&self, arguments: &Value) -> Result<String> {
+        Ok(serde_json::to_string_pretty(arguments)?)
+    }
+    /// Runs the tool. An error is told to the model and does not end the turn. Dropping the future stops what it does.
+    fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>>;
 }
 
-/// Holds the tools that a model is offered.
+/// Returns every tool there is; `memory` is the one that searches the history, and `limit` how long a command may run.
+pub fn builtin(access: Access, memory: Arc<dyn Tool>, limit: Duration) -> Toolbox {
+    let access = Arc::new(access);
+    let tools: Vec<Arc<dyn Tool>> = vec![
+        Arc::new(files::ReadFile(Arc::clone(&access))),
+        Arc::new(search::ListFiles(Arc::clone(&access))),
+        Arc::new(search::SearchFiles(Arc::clone(&access))),
+        Arc::new(files::WriteFile(Arc::clone(&access))),
+        Arc::new(shell::RunCommand { access, limit }),
+        memory,
+        Arc::new(clock::CurrentTime),
+    ];
+    Toolbox(tools.into_iter().map(|tool| (tool, true)).collect())
+}
+
+/// Holds tools, and whether the model is offered each.
 #[derive(Clone, Default)]
-pub struct Toolbox(pub Vec<Arc<dyn Tool>>);
+pub struct Toolbox(Vec<(Arc<dyn Tool>, bool)>);
 
 impl Toolbox {
-    /// Returns what the model is told of each tool.
-    pub fn specs(&self) -> Vec<ToolSpec> {
-        self.0.iter().map(|tool| tool.spec()).collect()
+    /// Returns a toolbox with one tool.
+    pub fn of(tool: Arc<dyn Tool>) -> Toolbox {
+        Toolbox(vec![(tool, true)])
     }
 
-    /// Returns the tool of that name.
+    /// Returns every tool, and whether it is offered.
+    pub fn list(&self) -> impl Iterator<Item = (&Arc<dyn Tool>, bool)> {
+        self.0.iter().map(|(tool, on)| (tool, *on))
+    }
+
+    /// Returns what the model is told of each tool that it is offered.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        let offered = self.0.iter().filter(|(_, on)| *on);
+        offered.map(|(tool, _)| tool.spec()).collect()
+    }
+
+    /// Returns the tool of that name, if it is offered.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
-        self.0.iter().find(|tool| tool.spec().name == name)
+        let mut offered = self.0.iter().filter(|(_, on)| *on);
+        offered
+            .find(|(tool, _)| tool.spec().name == name)
+            .map(|(tool, _)| tool)
+    }
+
+    /// Offers a tool to the model, or no longer does.
+    pub fn switch(&mut self, name: &str, on: bool) -> Result<()> {
+        let names: Vec<String> = self.list().map(|(tool, _)| tool.spec().name).collect();
+        let Some(at) = names.iter().position(|known| known == name) else {
+            bail!("there is no tool `{name}`: there are {}", names.join(", "));
+        };
+        self.0[at].1 = on;
+        Ok(())
+    }
+
+    /// Offers these tools and no others.
+    pub fn choose(&mut self, names: &[String]) -> Result<()> {
+        self.clear();
+        names.iter().try_for_each(|name| self.switch(name, true))
+    }
+
+    /// Offers no tool.
+    pub fn clear(&mut self) {
+        self.0.iter_mut().for_each(|(_, on)| *on = false);
+    }
+}
+
+/// Keeps the beginning and the end of a text that is longer than `longest` bytes, and says between them what is left out.
+pub fn shorten(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
+    }
+    let head = text.floor_char_boundary(longest / 2);
+    let tail = text.ceil_char_boundary(text.len() - longest / 2);
+    Cow::Owned(format!(
+        "{}\n[… {} of {} bytes left out …]\n{}",
+        &text[..head],
+        tail - head,
+        text.len(),
+        &text[tail..]
+    ))
+}
+
+/// Reads the arguments of a call.
+fn read<T: DeserializeOwned>(arguments: &Value) -> Result<T> {
+    let arguments = arguments.clone();
+    serde_json::from_value(arguments).context("the arguments do not fit the tool")
+}
+
+/// Returns the description of a tool; `properties` holds a JSON schema for each argument.
+fn spec(name: &str, description: &str, properties: Value, required: &[&str]) -> ToolSpec {
+    ToolSpec {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        parameters: json!({"type": "object", "properties": properties, "required": required}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_keeps_its_ends_and_says_what_is_missing() {
+        assert_eq!(shorten("short", 5), "short");
+        let text = format!("{}{}", "é".repeat(50), "z".repeat(100));
+        assert_eq!(
+            shorten(&text, 21),
+            "ééééé\n[… 180 of 200 bytes left out …]\nzzzzzzzzzz"
+        );
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::chat::Ended;
+use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{Hit, Interaction, SessionSummary, Stats};
+use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
 use crate::timeframe::Range;
+use crate::tools::Toolbox;
 
 fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
@@ -46,6 +47,8 @@ fn step(step: &Step) -> Value {
         "action": step.action,
         "observation": step.observation,
         "success": step.success,
+        "error": step.error,
+        "started_at": time(step.started_at),
         "duration_ms": step.duration_ms,
     })
 }
@@ -65,33 +68,101 @@ pub fn turn(ended: &Ended, username: &str) -> Value {
     turn
 }
 
-/// Returns the results of `/search` or `/similar`.
-pub fn hits(kind: &str, query: &str, hits: &[Hit], names: &Names) -> Value {
-    let hit = |(index, hit): (usize, &Hit)| {
-        let mut object = json!({"rank": index + 1});
-        for (name, value) in brief(&hit.interaction, names)
-            .as_object()
-            .into_iter()
-            .flatten()
-        {
-            object[name] = value.clone();
-        }
-        object["score"] = json!(hit.score);
-        object["similarity"] = json!(hit.similarity);
-        object["matched"] = json!(
-            hit.matched
-                .as_ref()
-                .map(|matched| json!({"source": matched.source, "text": matched.text}))
-        );
-        object
+/// Returns the results of `/search`.
+pub fn search(query: &str, hits: &[Hit], names: &Names) -> Value {
+    let hits = ranked(hits, names);
+    json!({"type": "search", "query": query, "mode": "semantic", "count": hits.len(), "hits": hits})
+}
+
+/// Returns the results of `/similar`.
+pub fn similar(hits: &[Hit], cycles: &[CycleHit], names: &Names) -> Value {
+    let hits = ranked(hits, names);
+    let cycle = |cycle: &CycleHit| {
+        json!({
+            "react_id": cycle.react_id,
+            "interaction_id": cycle.interaction_id,
+            "timestamp": time(cycle.timestamp),
+            "similarity": cycle.similarity,
+            "success": cycle.success,
+            "steps": cycle.steps,
+        })
     };
-    let hits: Vec<Value> = hits.iter().enumerate().map(hit).collect();
-    match kind {
-        "similar" => json!({"type": kind, "count": hits.len(), "hits": hits}),
-        _ => {
-            json!({"type": kind, "query": query, "mode": "semantic", "count": hits.len(), "hits": hits})
+    let cycles: Vec<Value> = cycles.iter().map(cycle).collect();
+    json!({"type": "similar", "count": hits.len(), "hits": hits, "cycles": cycles})
+}
+
+fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
+    let hit = |(index, hit): (usize, &Hit)| {
+        let mut object = Map::new();
+        object.insert("rank".to_owned(), json!(index + 1));
+        if let Value::Object(brief) = brief(&hit.interaction, names) {
+            object.extend(brief);
         }
-    }
+        let matched = hit.matched.as_ref();
+        let matched =
+            matched.map(|matched| json!({"source": matched.source, "text": matched.text}));
+        object.insert("score".to_owned(), json!(hit.score));
+        object.insert("similarity".to_owned(), json!(hit.similarity));
+        object.insert("matched".to_owned(), json!(matched));
+        Value::Object(object)
+    };
+    hits.iter().enumerate().map(hit).collect()
+}
+
+/// Returns the exact requests of a turn.
+pub fn context(interaction: &Interaction, requests: &[String]) -> Value {
+    json!({"type": "context", "interaction_id": interaction.interaction_id, "count": requests.len(), "requests": requests})
+}
+
+/// Returns the steps of a turn.
+pub fn scratchpad(interaction: &Interaction, steps: &[Step]) -> Value {
+    json!({
+        "type": "scratchpad",
+        "interaction_id": interaction.interaction_id,
+        "timestamp": time(interaction.timestamp),
+        "query": interaction.query,
+        "response": interaction.response,
+        "status": interaction.status,
+        "count": steps.len(),
+        "steps": steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns what is recalled.
+pub fn recalled(interactions: &[Interaction], quotes: &Quotes) -> Value {
+    let recalled = interactions
+        .iter()
+        .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
+    let recalled: Vec<Value> = recalled
+        .map(|interaction| {
+            json!({
+                "interaction_id": interaction.interaction_id,
+                "timestamp": time(interaction.timestamp),
+                "query": interaction.query,
+                "response": interaction.response,
+            })
+        })
+        .collect();
+    json!({"type": "recall", "count": recalled.len(), "tokens": quotes.tokens, "left_out": quotes.left_out, "interactions": recalled})
+}
+
+/// Returns facts.
+pub fn facts(facts: &[Fact]) -> Value {
+    let fact = |fact: &Fact| json!({"interaction_id": fact.interaction_id, "timestamp": time(fact.timestamp), "fact": fact.text});
+    let facts: Vec<Value> = facts.iter().map(fact).collect();
+    json!({"type": "facts", "count": facts.len(), "facts": facts})
+}
+
+/// Returns the tools.
+pub fn tools(tools: &Toolbox) -> Value {
+    let tools: Vec<Value> = tools
+        .list()
+        .map(|(tool, on)| {
+            let spec = tool.spec();
+            json!({"name": spec.name, "offered": on, "asks_first": tool.mutates(), "description": spec.description, "parameters": spec.parameters})
+        })
+        .collect();
+    json!({"type": "tools", "count": tools.len(), "tools": tools})
 }
 
 /// Returns the interactions of a window of time.

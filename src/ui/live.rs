@@ -1,16 +1,23 @@
 //! A turn as it happens: the answer streams to stdout, everything else to stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use super::theme::{dim, one_line, visible};
-use super::{Ui, say};
-use crate::agent::{Frontend, TurnEvent};
+use super::{Approvals, Ui, approval, report, say};
+use crate::agent::{Approval, Frontend, TurnEvent};
+use crate::conversation::ToolCall;
+
+/// The longest call that is shown whole before it runs, in characters.
+const LONGEST: usize = 200;
 
 /// Shows a turn while it runs.
 pub struct Live<'u> {
     ui: &'u Ui,
+    approvals: &'u mut Approvals,
     /// What the cursor stands behind.
     behind: Behind,
+    /// Text that is the answer unless an action follows; kept back where nobody watches it come.
+    held: Option<String>,
     /// The first error of writing to stdout; the turn goes on, so that it is recorded.
     broken: Option<io::Error>,
 }
@@ -23,17 +30,22 @@ enum Behind {
 }
 
 impl<'u> Live<'u> {
-    /// Returns a front end for one turn.
-    pub fn new(ui: &'u Ui) -> Live<'u> {
+    /// Returns a front end for one turn; `tools` says whether the model may call any.
+    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals, tools: bool) -> Live<'u> {
         Live {
             ui,
+            approvals,
             behind: Behind::LineEnd,
+            held: (tools && !io::stdout().is_terminal()).then(String::new),
             broken: None,
         }
     }
 
     /// Ends the last line. Fails when the answer could not be written.
     pub fn finish(mut self) -> io::Result<()> {
+        if let Some(held) = self.held.take() {
+            self.answer(held.trim_end());
+        }
         self.end_line();
         self.broken.map_or(Ok(()), Err)
     }
@@ -54,9 +66,28 @@ impl<'u> Live<'u> {
         }
     }
 
+    fn answer(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.behind == Behind::Reasoning {
+            self.end_line();
+        }
+        self.out(&visible(text));
+        self.behind = behind(text, Behind::Answer);
+    }
+
     fn line(&mut self, text: &str) {
         self.end_line();
         say(&format!("{}\n", dim(text, self.ui.color_err)));
+    }
+}
+
+fn behind(text: &str, what: Behind) -> Behind {
+    if text.ends_with('\n') {
+        Behind::LineEnd
+    } else {
+        what
     }
 }
 
@@ -64,40 +95,30 @@ impl Frontend for Live<'_> {
     fn show(&mut self, event: TurnEvent<'_>) {
         match event {
             TurnEvent::Text(_) if self.ui.json => {}
-            TurnEvent::Text(text) => {
-                if self.behind == Behind::Reasoning {
-                    self.end_line();
-                }
-                self.out(&visible(text));
-                self.behind = if text.ends_with('\n') {
-                    Behind::LineEnd
-                } else {
-                    Behind::Answer
-                };
-            }
+            TurnEvent::Text(text) => match &mut self.held {
+                Some(held) => held.push_str(text),
+                None => self.answer(text),
+            },
             TurnEvent::Reasoning(text) if self.ui.watched() => {
                 if self.behind == Behind::Answer {
                     self.end_line();
                 }
                 say(&dim(&visible(text), self.ui.color_err));
-                self.behind = if text.ends_with('\n') {
-                    Behind::LineEnd
-                } else {
-                    Behind::Reasoning
-                };
+                self.behind = behind(text, Behind::Reasoning);
             }
-            TurnEvent::Action(call) if self.ui.watched() => {
-                self.line(&format!(
-                    "→ {} {}",
-                    one_line(&call.name),
-                    one_line(&call.arguments.to_string())
-                ));
+            TurnEvent::Action(call) => {
+                // What was said before it was a thought.
+                if let Some(held) = &mut self.held {
+                    held.clear();
+                }
+                if self.ui.watched() {
+                    self.line(&format!("→ {}", report::call(call, LONGEST)));
+                }
             }
             TurnEvent::Observation(step) if self.ui.watched() => {
-                let outcome = if step.success { "ok" } else { "error" };
-                self.line(&format!("← {outcome}, {} bytes", step.observation.len()));
+                self.line(&format!("← {}", report::outcome(step)));
             }
-            TurnEvent::Reasoning(_) | TurnEvent::Action(_) | TurnEvent::Observation(_) => {}
+            TurnEvent::Reasoning(_) | TurnEvent::Observation(_) => {}
             TurnEvent::Retry { reason, delay } => {
                 self.line(&format!(
                     "{}; trying again in {:.1} s",
@@ -105,11 +126,12 @@ impl Frontend for Live<'_> {
                     delay.as_secs_f32()
                 ));
             }
-            TurnEvent::LeftOut { turns } => {
-                self.line(&format!(
-                    "the first {turns} turns no longer fit the model's window and were left out"
-                ));
-            }
+            TurnEvent::Notice(text) => self.line(&one_line(text)),
         }
+    }
+
+    fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval {
+        self.end_line();
+        approval::ask(self.ui, self.approvals, call, preview)
     }
 }

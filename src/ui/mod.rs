@@ -1,5 +1,6 @@
 //! Draws: the only place that writes to the terminal. Data goes to stdout, talk to stderr.
 
+mod approval;
 mod json;
 mod live;
 mod report;
@@ -11,12 +12,15 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Result;
 use serde_json::Value;
 
+pub use approval::Approvals;
 pub use json::Names;
 pub use live::Live;
 pub use theme::visible;
 
-use crate::chat::Ended;
-use crate::store::{Hit, Interaction, SessionSummary, Stats};
+use crate::chat::{Ended, Quotes};
+use crate::conversation::Step;
+use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::tools::Toolbox;
 
 /// Says when to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -136,15 +140,106 @@ impl Ui {
     }
 
     /// Shows what a search found.
-    pub fn hits(&self, kind: &str, query: &str, hits: &[Hit], names: &Names) -> Result<()> {
+    pub fn hits(&self, query: &str, hits: &[Hit], names: &Names) -> Result<()> {
         if self.json {
-            return self.print_json(&json::hits(kind, query, hits, names));
+            return self.print_json(&json::search(query, hits, names));
         }
         if hits.is_empty() {
             self.note("nothing found");
             return Ok(());
         }
         self.print(&table::hits(hits, names, self.width, self.color_out))
+    }
+
+    /// Shows the whole interactions and ReAct cycles that are like something.
+    pub fn similar(&self, hits: &[Hit], cycles: &[CycleHit], names: &Names) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::similar(hits, cycles, names));
+        }
+        if hits.is_empty() && cycles.is_empty() {
+            self.note("nothing found");
+            return Ok(());
+        }
+        if !hits.is_empty() {
+            self.print(&table::hits(hits, names, self.width, self.color_out))?;
+        }
+        if !cycles.is_empty() {
+            self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
+            self.print(&table::cycles(cycles, self.width, self.color_out))?;
+        }
+        Ok(())
+    }
+
+    /// Shows the exact requests of a turn; `raw` leaves them as they were sent.
+    pub fn context(&self, interaction: &Interaction, requests: &[String], raw: bool) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::context(interaction, requests));
+        }
+        if requests.is_empty() {
+            self.note("nothing was sent for this turn");
+            return Ok(());
+        }
+        if raw {
+            return self.print(&requests.join("\n"));
+        }
+        self.print(&report::context(requests, self.color_out))
+    }
+
+    /// Shows the steps of a turn.
+    pub fn scratchpad(&self, interaction: &Interaction, steps: &[Step]) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::scratchpad(interaction, steps));
+        }
+        if steps.is_empty() {
+            self.note("this turn was answered without a thought or an action that was recorded");
+            return Ok(());
+        }
+        self.print(&report::scratchpad(interaction, steps, self.color_out))
+    }
+
+    /// Shows what is put before the questions from now on.
+    pub fn recalled(&self, interactions: &[Interaction], quotes: &Quotes) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::recalled(interactions, quotes));
+        }
+        if quotes.ids.is_empty() && !interactions.is_empty() {
+            self.warn("nothing of it fits into the model's window");
+            return Ok(());
+        }
+        if interactions.is_empty() {
+            self.note("nothing is recalled any more");
+            return Ok(());
+        }
+        let names = Names::new();
+        self.print(&table::recalled(
+            interactions,
+            quotes,
+            &names,
+            self.width,
+            self.color_out,
+        ))?;
+        self.note(&quotes.to_string());
+        Ok(())
+    }
+
+    /// Shows facts.
+    pub fn facts(&self, facts: &[Fact]) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::facts(facts));
+        }
+        if facts.is_empty() {
+            self.note("no facts; `/facts on` in a chat, or `allm chat --facts`, has them drawn from answers");
+            return Ok(());
+        }
+        self.print(&table::facts(facts, self.width, self.color_out))
+    }
+
+    /// Shows the tools, and which of them the model is offered.
+    pub fn tools(&self, tools: &Toolbox) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::tools(tools));
+        }
+        self.print(&table::tools(tools, self.width, self.color_out))
     }
 
     /// Shows the interactions of a window of time.
@@ -178,7 +273,7 @@ impl Ui {
     pub fn show(
         &self,
         interaction: &Interaction,
-        steps: &[crate::conversation::Step],
+        steps: &[Step],
         requests: &[String],
         names: &Names,
     ) -> Result<()> {

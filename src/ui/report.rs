@@ -1,11 +1,11 @@
 //! Text for a person: errors in three lines, the line under an answer, a whole interaction.
 
-use chrono::Local;
+use chrono::{DateTime, Local, Utc};
 use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 
-use super::theme::{alarm, dim, one_line, strong, visible};
-use crate::conversation::{Status, Step};
+use super::theme::{alarm, bytes, dim, one_line, strong, visible};
+use crate::conversation::{Status, Step, ToolCall};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
 
@@ -143,9 +143,12 @@ pub fn footer(interaction: &Interaction) -> String {
 
 /// Returns when a turn was, in local time.
 pub fn time(interaction: &Interaction) -> String {
-    interaction
-        .timestamp
-        .with_timezone(&Local)
+    moment(interaction.timestamp)
+}
+
+/// Returns a moment in local time.
+pub fn moment(time: DateTime<Utc>) -> String {
+    time.with_timezone(&Local)
         .format("%Y-%m-%d %H:%M")
         .to_string()
 }
@@ -217,7 +220,7 @@ pub fn interaction(
         row(
             "sent",
             &format!(
-                "{} request{}, {bytes} bytes (with --json in full)",
+                "{} request{}, {bytes} bytes (`/context` shows them)",
                 requests.len(),
                 plural(requests.len())
             ),
@@ -229,17 +232,7 @@ pub fn interaction(
         visible(&interaction.query)
     ));
     for (index, step) in steps.iter().enumerate() {
-        let heading = format!(
-            "step {}: {} {}",
-            index + 1,
-            step.action.name,
-            one_line(&step.action.arguments.to_string())
-        );
-        text.push_str(&format!(
-            "\n{}\n{}\n",
-            strong(&heading, color),
-            visible(&step.observation)
-        ));
+        text.push_str(&format!("\n{}", self::step(index, step, color)));
     }
     text.push_str(&format!(
         "\n{}\n{}",
@@ -247,6 +240,93 @@ pub fn interaction(
         visible(&interaction.response)
     ));
     text
+}
+
+/// Returns one step as lines: thought, action, observation.
+fn step(index: usize, step: &Step, color: bool) -> String {
+    let mut text = format!("{}\n", strong(&format!("step {}", index + 1), color));
+    if !step.thought.is_empty() {
+        text.push_str(&format!(
+            "{} {}\n",
+            dim("thought", color),
+            visible(&step.thought)
+        ));
+    }
+    let Some(action) = &step.action else {
+        return text;
+    };
+    text.push_str(&format!(
+        "{} {}\n{} {}, {}\n{}\n",
+        dim("action ", color),
+        call(action, usize::MAX),
+        dim("seen   ", color),
+        outcome(step),
+        milliseconds(step.duration_ms),
+        visible(step.observation.trim_end()),
+    ));
+    text
+}
+
+/// Returns the steps of a turn, between its question and its answer.
+pub fn scratchpad(interaction: &Interaction, steps: &[Step], color: bool) -> String {
+    let mut text = format!(
+        "{}\n{}\n",
+        strong("question", color),
+        visible(&interaction.query)
+    );
+    for (index, step) in steps.iter().enumerate() {
+        text.push_str(&format!("\n{}", self::step(index, step, color)));
+    }
+    let answer = match interaction.response.as_str() {
+        "" => interaction.status.as_str().to_owned(),
+        response => visible(response),
+    };
+    text.push_str(&format!("\n{}\n{answer}", strong("answer", color)));
+    text
+}
+
+/// Returns requests as indented JSON, what is no JSON as it is.
+pub fn context(requests: &[String], color: bool) -> String {
+    let pretty = |(index, body): (usize, &String)| {
+        let json: Option<Value> = serde_json::from_str(body).ok();
+        let text = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
+        let heading = format!("request {} of {}", index + 1, requests.len());
+        format!(
+            "{}\n{}",
+            dim(&heading, color),
+            visible(text.as_ref().unwrap_or(body))
+        )
+    };
+    let requests = requests.iter().enumerate().map(pretty);
+    requests.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Returns a call on one line of so many characters.
+pub fn call(call: &ToolCall, longest: usize) -> String {
+    let line = format!(
+        "{} {}",
+        one_line(&call.name),
+        one_line(&call.arguments.to_string())
+    );
+    match line.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Returns what came of an action: ok with its size, or what went wrong.
+pub fn outcome(step: &Step) -> String {
+    match &step.error {
+        None => format!("ok, {}", bytes(step.observation.len() as u64)),
+        Some(error) => format!("error: {}", one_line(error)),
+    }
+}
+
+fn milliseconds(duration: u64) -> String {
+    match duration {
+        0..1000 => format!("{duration} ms"),
+        _ => seconds(i64::try_from(duration).unwrap_or(i64::MAX)),
+    }
 }
 
 /// Returns the ending of a noun that is counted.

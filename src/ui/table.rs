@@ -3,9 +3,11 @@
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::json::Names;
-use super::report::{short, time};
-use super::theme::one_line;
-use crate::store::{Hit, Interaction, SessionSummary, Stats};
+use super::report::{moment, short, time};
+use super::theme::{bytes, one_line};
+use crate::chat::Quotes;
+use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::tools::Toolbox;
 
 fn table(headings: &[&str], width: usize, color: bool) -> Table {
     let mut table = Table::new();
@@ -79,6 +81,64 @@ pub fn hits(hits: &[Hit], names: &Names, width: usize, color: bool) -> String {
     drawn(&table)
 }
 
+/// Draws ReAct cycles: when, of which interaction, how like, how many steps.
+pub fn cycles(cycles: &[CycleHit], width: usize, color: bool) -> String {
+    let mut table = table(&["when", "id", "like", "steps", "outcome"], width, color);
+    for cycle in cycles {
+        table.add_row([
+            Cell::new(moment(cycle.timestamp)).add_attribute(Attribute::Dim),
+            Cell::new(short(&cycle.interaction_id)),
+            Cell::new(format!("{:.2}", cycle.similarity)).set_alignment(CellAlignment::Right),
+            Cell::new(cycle.steps).set_alignment(CellAlignment::Right),
+            Cell::new(if cycle.success { "ok" } else { "with errors" }),
+        ]);
+    }
+    drawn(&table)
+}
+
+/// Draws what is recalled.
+pub fn recalled(
+    interactions: &[Interaction],
+    quotes: &Quotes,
+    names: &Names,
+    width: usize,
+    color: bool,
+) -> String {
+    let quoted = interactions
+        .iter()
+        .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
+    let quoted: Vec<Interaction> = quoted.cloned().collect();
+    self::interactions(&quoted, names, width, color)
+}
+
+/// Draws facts.
+pub fn facts(facts: &[Fact], width: usize, color: bool) -> String {
+    let mut table = table(&["when", "id", "fact"], width, color);
+    for fact in facts {
+        table.add_row([
+            Cell::new(moment(fact.timestamp)).add_attribute(Attribute::Dim),
+            Cell::new(short(&fact.interaction_id)),
+            Cell::new(cut(&fact.text, 3 * width)),
+        ]);
+    }
+    drawn(&table)
+}
+
+/// Draws the tools.
+pub fn tools(tools: &Toolbox, width: usize, color: bool) -> String {
+    let mut table = table(&["tool", "", "", "what it does"], width, color);
+    for (tool, on) in tools.list() {
+        let spec = tool.spec();
+        table.add_row([
+            Cell::new(one_line(&spec.name)),
+            Cell::new(if on { "on" } else { "off" }),
+            Cell::new(if tool.mutates() { "asks first" } else { "" }),
+            Cell::new(one_line(&spec.description)),
+        ]);
+    }
+    drawn(&table)
+}
+
 /// Draws interactions in order of time.
 pub fn interactions(
     interactions: &[Interaction],
@@ -117,13 +177,8 @@ pub fn sessions(sessions: &[SessionSummary], width: usize, color: bool) -> Strin
     );
     for summary in sessions {
         let session = &summary.session;
-        let last_active = session
-            .last_active
-            .with_timezone(&chrono::Local)
-            .format("%Y-%m-%d %H:%M")
-            .to_string();
         table.add_row([
-            Cell::new(last_active).add_attribute(Attribute::Dim),
+            Cell::new(moment(session.last_active)).add_attribute(Attribute::Dim),
             Cell::new(short(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
             Cell::new(one_line(&session.model)),
@@ -169,14 +224,4 @@ pub fn stats(stats: &Stats, width: usize, color: bool) -> String {
         one_line(&stats.model),
         stats.dimension,
     )
-}
-
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

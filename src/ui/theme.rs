@@ -64,12 +64,32 @@ pub fn strong(text: &str, color: bool) -> String {
     }
 }
 
+/// Returns text that is added, or went well, where colour is on.
+pub fn good(text: &str, color: bool) -> String {
+    if color {
+        text.green().to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
 /// Returns text that warns of trouble, where colour is on.
 pub fn alarm(text: &str, color: bool) -> String {
     if color {
         text.red().bold().to_string()
     } else {
         text.to_owned()
+    }
+}
+
+/// Returns a size in three digits or so.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 

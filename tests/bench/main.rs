@@ -109,6 +109,7 @@ fn turn(session: &Session, seed: usize) -> Turn {
         interaction,
         steps: Vec::new(),
         quotes_only: false,
+        quoting: Vec::new(),
     }
 }
 
@@ -189,6 +190,7 @@ async fn history(size: usize) {
     for seed in 0..20 {
         let query = SearchQuery {
             ignore: None,
+            sources: Vec::new(),
             text: format!("{} again, number {seed}", TOPICS[seed % 8]),
             filter: filter.clone(),
             limit: 10,

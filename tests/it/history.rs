@@ -274,6 +274,7 @@ fn an_id_that_several_share_lists_them() {
             interaction,
             steps: Vec::new(),
             quotes_only: false,
+            quoting: Vec::new(),
         }
     };
     let uri = home.path().join("lancedb").display().to_string();

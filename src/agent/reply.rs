@@ -1,0 +1,194 @@
+//! One request and its reply: what streams in is told apart into thought, answer and calls.
+
+use std::time::Instant;
+
+use chrono::Utc;
+use futures::StreamExt;
+
+use super::prompt::{Fitted, Prompt, Style};
+use super::react::{Parser, STOP};
+use super::think::{Piece, Thinking};
+use super::{Agent, Frontend, Transcript, TurnEvent};
+use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
+use crate::provider::{ChatEvent, ChatRequest, ProviderError};
+
+/// Below this many tokens an estimate says nothing.
+const SURE: u64 = 1024;
+
+/// Holds what a model replied.
+pub struct Reply {
+    /// The text as it goes back to the model.
+    pub text: String,
+    pub calls: Vec<ToolCall>,
+}
+
+impl Transcript {
+    /// Takes all that was said before an action: it was a thought.
+    pub fn take_thought(&mut self) -> String {
+        let thought = std::mem::take(&mut self.thought);
+        let said = std::mem::take(&mut self.answer);
+        let parts = [thought.trim(), said.trim()].into_iter();
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        parts.join("\n\n")
+    }
+
+    fn hear(&mut self, piece: &Piece, frontend: &mut dyn Frontend) {
+        match piece {
+            Piece::Text(text) => {
+                self.answer.push_str(text);
+                frontend.show(TurnEvent::Text(text));
+            }
+            Piece::Reasoning(text) => {
+                self.thought.push_str(text);
+                frontend.show(TurnEvent::Reasoning(text));
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// Asks the model once, in the given style.
+    pub async fn ask_in(
+        &self,
+        style: Style,
+        prompt: &Prompt<'_>,
+        tools: &[ToolSpec],
+        transcript: &mut Transcript,
+        frontend: &mut dyn Frontend,
+    ) -> Result<Reply, ProviderError> {
+        // A model that writes its calls as text is told the form to the end: it also says how to answer.
+        let written = self.tools.specs();
+        let told = if style == Style::Text {
+            &written
+        } else {
+            tools
+        };
+        let Fitted { messages, left_out } = prompt.fit(told, style, &self.options);
+        // Said when more is left out than the person knows of, not with every request.
+        if left_out > self.left_out.max(transcript.left_out) {
+            let plural = if left_out == 1 { "turn" } else { "turns" };
+            frontend.show(TurnEvent::Notice(&format!(
+                "the first {left_out} {plural} no longer fit the model's window and were left out"
+            )));
+        }
+        transcript.left_out = transcript.left_out.max(left_out);
+        let sent: usize = messages.iter().map(bytes).sum();
+        let as_text = style == Style::Text && !told.is_empty();
+        let request = ChatRequest {
+            model: self.model.clone(),
+            messages,
+            tools: if as_text { Vec::new() } else { tools.to_vec() },
+            options: self.options.clone(),
+            stop: if as_text {
+                vec![STOP.to_owned()]
+            } else {
+                Vec::new()
+            },
+            format: None,
+        };
+        transcript.asked = Some((Utc::now(), Instant::now()));
+        let mut parser = as_text.then(Parser::default);
+        let mut thinking = Thinking::new();
+        let (mut text, mut calls) = (String::new(), Vec::new());
+        let mut events = self.provider.chat(request);
+        while let Some(event) = events.next().await {
+            match event? {
+                ChatEvent::Sent(body) => transcript.requests.push(body),
+                ChatEvent::Retry { reason, delay } => frontend.show(TurnEvent::Retry {
+                    reason: &reason,
+                    delay,
+                }),
+                ChatEvent::Reasoning(text) => {
+                    transcript.hear(&Piece::Reasoning(text), frontend);
+                }
+                ChatEvent::Text(chunk) => {
+                    for piece in thinking.push(&chunk) {
+                        said(piece, &mut text, parser.as_mut(), transcript, frontend);
+                    }
+                    // The rest would be made up. Dropping the stream stops the model.
+                    if parser.as_ref().is_some_and(Parser::is_done) {
+                        break;
+                    }
+                }
+                ChatEvent::ToolCall(call) => calls.push(call),
+                ChatEvent::Done(Some(usage)) => {
+                    *transcript.usage.get_or_insert_default() += usage;
+                    notice_truncation(sent, usage, transcript, frontend);
+                }
+                ChatEvent::Done(None) => {}
+            }
+        }
+        for piece in thinking.finish() {
+            said(piece, &mut text, parser.as_mut(), transcript, frontend);
+        }
+        if let Some(mut parser) = parser {
+            let (pieces, call) = parser.finish();
+            for piece in pieces {
+                transcript.hear(&piece, frontend);
+            }
+            calls.extend(call);
+            // A thought that leads to no action and no answer is the answer.
+            if calls.is_empty() && transcript.answer.trim().is_empty() {
+                let thought = std::mem::take(&mut transcript.thought).trim().to_owned();
+                transcript.hear(&Piece::Text(thought), frontend);
+            }
+        }
+        transcript.style.get_or_insert(style);
+        Ok(Reply { text, calls })
+    }
+}
+
+/// Passes on a piece of text: through the parser, where there is one.
+fn said(
+    piece: Piece,
+    text: &mut String,
+    parser: Option<&mut Parser>,
+    transcript: &mut Transcript,
+    frontend: &mut dyn Frontend,
+) {
+    match (piece, parser) {
+        (Piece::Text(said), Some(parser)) if !parser.is_done() => {
+            text.push_str(&said);
+            for piece in parser.push(&said) {
+                transcript.hear(&piece, frontend);
+            }
+        }
+        (Piece::Text(_), Some(_)) => {}
+        (Piece::Text(said), None) => {
+            text.push_str(&said);
+            transcript.hear(&Piece::Text(said), frontend);
+        }
+        (reasoning, _) => transcript.hear(&reasoning, frontend),
+    }
+}
+
+fn bytes(message: &Message) -> usize {
+    match message {
+        Message::System(text)
+        | Message::User(text)
+        | Message::Assistant { text, .. }
+        | Message::Tool { text, .. } => text.len(),
+    }
+}
+
+/// Notices a server that has read far less than it was sent: Ollama cuts off what exceeds the model's window and says nothing.
+fn notice_truncation(
+    sent: usize,
+    usage: Usage,
+    transcript: &mut Transcript,
+    frontend: &mut dyn Frontend,
+) {
+    // A token has 3 to 5 bytes in most texts, and seldom 8.
+    let (about, least) = (sent as u64 / 4, sent as u64 / 8);
+    let Some(read) = usage.input_tokens.filter(|read| *read < least) else {
+        return;
+    };
+    if about < SURE || transcript.truncated.is_some() {
+        return;
+    }
+    transcript.truncated = Some((about, read));
+    frontend.show(TurnEvent::Notice(&format!(
+        "the server read only {read} of about {about} tokens: the beginning was cut off, because the model's window is smaller than \
+         the settings say; lower `ollama_window` or `openai_window` in config.toml"
+    )));
+}

@@ -1,0 +1,50 @@
+//! `/recall`: put past interactions into the live context.
+
+use anyhow::{Result, bail};
+
+use super::Found;
+use crate::chat::Chat;
+use crate::store::SearchQuery;
+use crate::ui::Ui;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /recall how we fixed the deadlock --from 2025-09-01\n  /recall 1a2b3c4d\n  /recall off\n\nWhat is recalled is quoted before each of your questions, until `/recall off`, another `/recall` or `/new`."
+)]
+pub struct Args {
+    /// What to look for, or the id of an interaction; `off` takes out what was recalled
+    #[arg(required = true, allow_negative_numbers = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    found: Found,
+}
+
+/// How many interactions are recalled when nobody says.
+const LIMIT: usize = 3;
+
+pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    let text = args.words.join(" ");
+    if text == "off" {
+        chat.recall(Vec::new());
+        return ui.recalled(&[], &chat.recall(Vec::new()));
+    }
+    let filter = args.found.filter(&chat.memory).await?;
+    let interactions = if super::is_id(&text) {
+        vec![chat.memory.store.interaction(&filter, &text).await?]
+    } else {
+        let query = SearchQuery {
+            text: text.clone(),
+            filter,
+            limit: args.found.limit(LIMIT),
+            ignore: None,
+            sources: Vec::new(),
+        };
+        let hits = chat.memory.store.search(&query).await?.into_iter();
+        hits.map(|hit| hit.interaction).collect()
+    };
+    if interactions.is_empty() {
+        bail!("nothing like `{text}` is recorded");
+    }
+    let quotes = chat.recall(interactions.clone());
+    ui.recalled(&interactions, &quotes)
+}

@@ -1,0 +1,212 @@
+//! `list_files` and `search_files`: what a working directory holds, as version control sees it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures::future::BoxFuture;
+use grep_regex::RegexMatcherBuilder;
+use grep_searcher::sinks::Lossy;
+use grep_searcher::{BinaryDetection, SearcherBuilder};
+use ignore::overrides::OverrideBuilder;
+use ignore::{DirEntry, WalkBuilder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Access, Tool, read, spec};
+use crate::conversation::ToolSpec;
+
+/// The most files that are listed.
+const LISTED: usize = 1000;
+/// The most lines that a search shows.
+const SHOWN: usize = 200;
+/// The longest line that a search shows whole, in characters.
+const LONGEST: usize = 300;
+/// How long a walk may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Lists the files below a folder.
+pub struct ListFiles(pub Arc<Access>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArguments {
+    path: Option<String>,
+    glob: Option<String>,
+}
+
+impl Tool for ListFiles {
+    fn spec(&self) -> ToolSpec {
+        spec(
+            "list_files",
+            "List the files below a folder, but for what version control ignores.",
+            json!({
+                "path": {"type": "string", "description": "A folder, relative to the working directory; without it that directory."},
+                "glob": {"type": "string", "description": "Only files that match, for example `*.rs` or `src/**/mod.rs`."},
+            }),
+            &[],
+        )
+    }
+
+    fn mutates(&self) -> bool {
+        false
+    }
+
+    fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
+        Box::pin(async move {
+            let ListArguments { path, glob } = read(&arguments)?;
+            let access = Arc::clone(&self.0);
+            walk(path, glob, Arc::clone(&self.0), move |files| {
+                let mut lines = Vec::new();
+                for file in files {
+                    if lines.len() == LISTED {
+                        lines.push(format!("[… only the first {LISTED} files are listed …]"));
+                        break;
+                    }
+                    lines.push(access.shown(&file?));
+                }
+                Ok(lines)
+            })
+            .await
+        })
+    }
+}
+
+/// Searches the files below a folder.
+pub struct SearchFiles(pub Arc<Access>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SearchArguments {
+    regex: String,
+    path: Option<String>,
+    glob: Option<String>,
+}
+
+impl Tool for SearchFiles {
+    fn spec(&self) -> ToolSpec {
+        spec(
+            "search_files",
+            "Find the lines of text files that match a regular expression; shows path, line number and line.",
+            json!({
+                "regex": {"type": "string", "description": "In the syntax of Rust's regex crate."},
+                "path": {"type": "string", "description": "A folder or file, relative to the working directory; without it that directory."},
+                "glob": {"type": "string", "description": "Only files that match, for example `*.rs`."},
+            }),
+            &["regex"],
+        )
+    }
+
+    fn mutates(&self) -> bool {
+        false
+    }
+
+    fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
+        Box::pin(async move {
+            let SearchArguments { regex, path, glob } = read(&arguments)?;
+            let matcher = RegexMatcherBuilder::new()
+                .line_terminator(Some(b'\n'))
+                .build(&regex)
+                .context("the regular expression cannot be read")?;
+            let access = Arc::clone(&self.0);
+            walk(path, glob, Arc::clone(&self.0), move |files| {
+                let mut searcher = SearcherBuilder::new()
+                    .binary_detection(BinaryDetection::quit(0))
+                    .line_number(true)
+                    .build();
+                let mut lines = Vec::new();
+                for file in files {
+                    let file = file?;
+                    let name = access.shown(&file);
+                    let found = Lossy(|number, line| {
+                        lines.push(format!("{name}:{number}: {}", cut(line.trim_end())));
+                        Ok(lines.len() <= SHOWN)
+                    });
+                    // A file that cannot be read is passed over, as grep does.
+                    drop(searcher.search_path(&matcher, &file, found));
+                    if lines.len() > SHOWN {
+                        lines.truncate(SHOWN);
+                        lines.push(format!("[… only the first {SHOWN} lines are shown …]"));
+                        break;
+                    }
+                }
+                Ok(lines)
+            })
+            .await
+        })
+    }
+}
+
+type Files<'w> = &'w mut dyn Iterator<Item = Result<PathBuf>>;
+
+/// Walks below a folder in a thread of its own, in the order of the paths, and stops when nobody waits for it any more.
+async fn walk(
+    path: Option<String>,
+    glob: Option<String>,
+    access: Arc<Access>,
+    collect: impl FnOnce(Files<'_>) -> Result<Vec<String>> + Send + 'static,
+) -> Result<String> {
+    let root = access.existing(path.as_deref().unwrap_or("."))?;
+    let mut overrides = OverrideBuilder::new(access.root());
+    if let Some(glob) = &glob {
+        overrides
+            .add(glob)
+            .with_context(|| format!("`{glob}` is not a glob"))?;
+    }
+    let overrides = overrides.build()?;
+    let stop = Stop(Arc::default());
+    let stopped = Arc::clone(&stop.0);
+    let work = move || {
+        let inner = Arc::clone(&access);
+        // A file that is named is searched, whatever version control says.
+        let walk = WalkBuilder::new(&root)
+            .hidden(false)
+            .require_git(false)
+            .overrides(overrides)
+            .sort_by_file_path(Path::cmp)
+            .filter_entry(move |entry| is_seen(entry, &inner))
+            .build();
+        let started = Instant::now();
+        let mut files = walk.filter_map(|entry| {
+            if stopped.load(Ordering::Relaxed) || started.elapsed() > LIMIT {
+                return Some(Err(anyhow::anyhow!(
+                    "it took more than {} s; name a smaller folder",
+                    LIMIT.as_secs()
+                )));
+            }
+            let entry = entry.ok()?;
+            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+            is_file.then(|| Ok(entry.into_path()))
+        });
+        collect(&mut files)
+    };
+    let lines = tokio::task::spawn_blocking(work).await??;
+    drop(stop);
+    if lines.is_empty() {
+        bail!("nothing found");
+    }
+    Ok(lines.join("\n"))
+}
+
+/// Stops a walk when it is dropped.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn is_seen(entry: &DirEntry, access: &Access) -> bool {
+    // The walk follows no links, so the path is real.
+    entry.file_name() != ".git" && access.allows(entry.path())
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

@@ -75,7 +75,6 @@ impl Transcript {
                 duration_ms: milliseconds(asked),
             });
         }
-        self.answer.truncate(self.answer.trim_end().len());
     }
 }
 

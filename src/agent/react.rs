@@ -60,6 +60,8 @@ pub struct Parser {
     action: String,
     input: String,
     done: bool,
+    /// All that counts of the reply, as it was written.
+    taken: String,
 }
 
 impl Parser {
@@ -72,6 +74,7 @@ impl Parser {
             }
             if self.flows {
                 self.flows = !part.ends_with('\n');
+                self.taken.push_str(part);
                 self.emit(part, &mut pieces);
                 continue;
             }
@@ -90,8 +93,8 @@ impl Parser {
         self.done
     }
 
-    /// Returns what is left when the reply has ended, and the call that it makes.
-    pub fn finish(&mut self) -> (Vec<Piece>, Option<ToolCall>) {
+    /// Returns what is left when the reply has ended, the call that it makes, and all of the reply that counts.
+    pub fn finish(mut self) -> (Vec<Piece>, Option<ToolCall>, String) {
         let mut pieces = Vec::new();
         let line = std::mem::take(&mut self.held);
         if !line.is_empty() && !self.done {
@@ -100,7 +103,8 @@ impl Parser {
         if let Some(fence) = self.fence.take() {
             self.emit(&fence, &mut pieces);
         }
-        (pieces, call(self.action.trim(), self.input.trim()))
+        let call = call(self.action.trim(), self.input.trim());
+        (pieces, call, self.taken)
     }
 
     /// Returns whether what is held may still become a label or a fence around the form.
@@ -120,6 +124,13 @@ impl Parser {
     }
 
     fn line(&mut self, line: &str, pieces: &mut Vec<Piece>) {
+        self.read(line, pieces);
+        if !self.done {
+            self.taken.push_str(line);
+        }
+    }
+
+    fn read(&mut self, line: &str, pieces: &mut Vec<Piece>) {
         let is_fence = line.trim_start().starts_with("```");
         if self.label == Some(Label::Answer) {
             // The fence that opened before the form closes after it.
@@ -233,7 +244,7 @@ mod tests {
             let mut parser = Parser::default();
             let mut pieces = parser.push(&reply[..cut]);
             pieces.extend(parser.push(&reply[cut..]));
-            let (rest, call) = parser.finish();
+            let (rest, call, _) = parser.finish();
             pieces.extend(rest);
             let (mut thoughts, mut said) = (String::new(), String::new());
             for piece in pieces {

@@ -121,8 +121,9 @@ impl Agent {
         for piece in thinking.finish() {
             said(piece, &mut text, parser.as_mut(), transcript, frontend);
         }
-        if let Some(mut parser) = parser {
-            let (pieces, call) = parser.finish();
+        if let Some(parser) = parser {
+            let (pieces, call, taken) = parser.finish();
+            text = taken;
             for piece in pieces {
                 transcript.hear(&piece, frontend);
             }
@@ -147,13 +148,11 @@ fn said(
     frontend: &mut dyn Frontend,
 ) {
     match (piece, parser) {
-        (Piece::Text(said), Some(parser)) if !parser.is_done() => {
-            text.push_str(&said);
+        (Piece::Text(said), Some(parser)) => {
             for piece in parser.push(&said) {
                 transcript.hear(&piece, frontend);
             }
         }
-        (Piece::Text(_), Some(_)) => {}
         (Piece::Text(said), None) => {
             text.push_str(&said);
             transcript.hear(&Piece::Text(said), frontend);

@@ -174,7 +174,7 @@ impl Chat {
         let mut quotes = Quotes::default();
         let answering = async {
             if !offline {
-                quotes = self.quotes(query, frontend).await;
+                quotes = self.quotes_for(query, frontend).await;
             }
             let prompt = Prompt {
                 system: &self.settings.system,

@@ -50,9 +50,18 @@ impl fmt::Display for Quotes {
 }
 
 impl Chat {
-    /// Puts interactions before every question from now on, in the place of those that were. Returns how they are quoted.
-    pub fn recall(&mut self, interactions: Vec<Interaction>) -> Quotes {
+    /// Puts interactions before every question from now on, in the place of those that were.
+    pub fn recall(&mut self, interactions: Vec<Interaction>) {
         self.live.recalled = interactions;
+    }
+
+    /// Returns what is put before every question.
+    pub fn recalled(&self) -> &[Interaction] {
+        &self.live.recalled
+    }
+
+    /// Returns how that is quoted.
+    pub fn quotes(&self) -> Quotes {
         self.quote(&self.live.recalled)
     }
 
@@ -61,7 +70,7 @@ impl Chat {
     }
 
     /// Quotes what the person has recalled and what the question itself brings back.
-    pub(super) async fn quotes(&self, query: &str, frontend: &mut dyn Frontend) -> Quotes {
+    pub(super) async fn quotes_for(&self, query: &str, frontend: &mut dyn Frontend) -> Quotes {
         let mut interactions = self.live.recalled.clone();
         if self.settings.recall > 0 {
             match self.brought_back(query).await {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::Found;
 use crate::chat::Chat;
-use crate::store::SearchQuery;
+use crate::store::{Hit, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -12,8 +12,8 @@ use crate::ui::Ui;
     after_help = "Examples:\n  /recall how we fixed the deadlock --from 2025-09-01\n  /recall 1a2b3c4d\n  /recall off\n\nWhat is recalled is quoted before each of your questions, until `/recall off`, another `/recall` or `/new`."
 )]
 pub struct Args {
-    /// What to look for, or the id of an interaction; `off` takes out what was recalled
-    #[arg(required = true, allow_negative_numbers = true)]
+    /// What to look for, or the id of an interaction; `off` takes out what was recalled; without words, what is recalled now
+    #[arg(allow_negative_numbers = true)]
     words: Vec<String>,
     #[command(flatten)]
     found: Found,
@@ -24,12 +24,14 @@ const LIMIT: usize = 3;
 
 pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     let text = args.words.join(" ");
-    if text == "off" {
-        chat.recall(Vec::new());
-        return ui.recalled(&[], &chat.recall(Vec::new()));
+    let names = chat.memory.names().await?;
+    if text.is_empty() {
+        return ui.recalled(chat.recalled(), &chat.quotes(), &names);
     }
     let filter = args.found.filter(&chat.memory).await?;
-    let interactions = if super::is_id(&text) {
+    let interactions = if text == "off" {
+        Vec::new()
+    } else if super::is_id(&text) {
         vec![chat.memory.store.interaction(&filter, &text).await?]
     } else {
         let query = SearchQuery {
@@ -39,12 +41,18 @@ pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
             ignore: None,
             sources: Vec::new(),
         };
-        let hits = chat.memory.store.search(&query).await?.into_iter();
-        hits.map(|hit| hit.interaction).collect()
+        let hits = chat.memory.store.search(&query).await?;
+        if hits.is_empty() {
+            bail!("nothing like `{text}` is recorded");
+        }
+        // The best is meant in any case; what is not like it at all would only mislead.
+        let floor = chat.settings.recall_floor;
+        let close = |(rank, hit): &(usize, Hit)| {
+            *rank == 0 || hit.similarity.is_some_and(|similarity| similarity >= floor)
+        };
+        let hits = hits.into_iter().enumerate().filter(close);
+        hits.map(|(_, hit)| hit.interaction).collect()
     };
-    if interactions.is_empty() {
-        bail!("nothing like `{text}` is recorded");
-    }
-    let quotes = chat.recall(interactions.clone());
-    ui.recalled(&interactions, &quotes)
+    chat.recall(interactions);
+    ui.recalled(chat.recalled(), &chat.quotes(), &names)
 }

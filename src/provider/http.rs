@@ -12,6 +12,8 @@ use super::{ChatEvent, ChatStream, ProviderError, Settings};
 
 /// The longest wait that a server may ask for before a request is tried again.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// How long a question may take that a turn waits for.
+const ASIDE: Duration = Duration::from_secs(3);
 /// How long a list of models may take.
 const LISTING: Duration = Duration::from_secs(10);
 
@@ -101,7 +103,7 @@ impl Http {
     /// Posts a small JSON document and reads another.
     pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value, ProviderError> {
         let request = self.client.post(format!("{}{path}", self.base));
-        self.json(self.signed(request.json(body).timeout(LISTING)))
+        self.json(self.signed(request.json(body).timeout(ASIDE)))
             .await
     }
 

@@ -180,7 +180,9 @@ impl Repl<'_> {
         let ended = self
             .runtime
             .block_on(self.chat.turn(message, &mut live, interrupt()));
-        let shown = live.finish();
+        let interrupted =
+            matches!(&ended, Ok(ended) if ended.interaction.status == Status::Interrupted);
+        let shown = live.finish(interrupted);
         let ended = match ended {
             Ok(ended) => ended,
             Err(error) => {

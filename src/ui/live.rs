@@ -42,9 +42,13 @@ impl<'u> Live<'u> {
     }
 
     /// Ends the last line. Fails when the answer could not be written.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self, interrupted: bool) -> io::Result<()> {
         if let Some(held) = self.held.take() {
-            self.answer(held.trim_end());
+            self.answer(&held);
+        }
+        // The terminal has written `^C` there.
+        if interrupted && self.behind == Behind::LineEnd && self.ui.watched() {
+            say("\n");
         }
         self.end_line();
         self.broken.map_or(Ok(()), Err)

@@ -198,7 +198,12 @@ impl Ui {
     }
 
     /// Shows what is put before the questions from now on.
-    pub fn recalled(&self, interactions: &[Interaction], quotes: &Quotes) -> Result<()> {
+    pub fn recalled(
+        &self,
+        interactions: &[Interaction],
+        quotes: &Quotes,
+        names: &Names,
+    ) -> Result<()> {
         if self.json {
             return self.print_json(&json::recalled(interactions, quotes));
         }
@@ -207,14 +212,13 @@ impl Ui {
             return Ok(());
         }
         if interactions.is_empty() {
-            self.note("nothing is recalled any more");
+            self.note("nothing is recalled");
             return Ok(());
         }
-        let names = Names::new();
         self.print(&table::recalled(
             interactions,
             quotes,
-            &names,
+            names,
             self.width,
             self.color_out,
         ))?;

@@ -184,16 +184,8 @@ fn a_turn_of_a_killed_shell_is_recovered_once() {
     let server = stalling();
     let home = Home::new();
     let mut shell = Command::new(env!("CARGO_BIN_EXE_allm"));
-    shell.args([
-        "chat",
-        "-p",
-        "ollama",
-        "-m",
-        "m",
-        "--base-url",
-        &server.url,
-        "do not lose me",
-    ]);
+    shell.args("chat --no-tools -p ollama -m m --base-url".split(' '));
+    shell.args([&server.url, "do not lose me"]);
     shell
         .env("ALLM_HOME", home.path())
         .env("ALLM_USER", "alice")
@@ -262,7 +254,8 @@ fn ctrl_c_in_a_script_records_the_turn_and_exits_with_130() {
     let server = stalling();
     let home = Home::new();
     let mut shell = Command::new(env!("CARGO_BIN_EXE_allm"));
-    shell.args(["chat", "-p", "ollama", "-m", "m", "--base-url", &server.url]);
+    shell.args("chat --no-tools -p ollama -m m --base-url".split(' '));
+    shell.arg(&server.url);
     shell
         .env("ALLM_HOME", home.path())
         .env("ALLM_USER", "alice")

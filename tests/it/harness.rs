@@ -21,12 +21,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const TERMINAL_PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Holds a fresh home directory, removed when dropped.
-pub struct Home(TempDir);
+/// Holds a fresh home directory and a folder to work in, removed when dropped.
+pub struct Home(TempDir, TempDir);
 
 impl Home {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder can be made"))
+        let folder = || tempfile::tempdir().expect("a temporary folder can be made");
+        Self(folder(), folder())
+    }
+
+    /// Returns the working directory of every run.
+    pub fn folder(&self) -> &Path {
+        self.1.path()
     }
 
     pub fn path(&self) -> &Path {
@@ -40,7 +46,7 @@ impl Home {
             .env_clear()
             .envs(self.environment())
             .env("NO_COLOR", "1")
-            .current_dir(self.path());
+            .current_dir(self.folder());
         Run {
             command,
             stdin: None,
@@ -56,7 +62,7 @@ impl Home {
     pub fn terminal_with(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
         let mut command = CommandBuilder::new(BINARY);
         command.args(args);
-        command.cwd(self.path());
+        command.cwd(self.folder());
         command.env_clear();
         command.env("TERM", "xterm-256color");
         for (name, value) in self.environment() {

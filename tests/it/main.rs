@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod harness;
+mod scripted;
 mod server;
 mod tidy;
 
+mod agent;
 mod embedding;
 mod faults;
 mod history;
+mod recall;
 mod server_faults;
 mod shell;
 mod talk;
+mod tools;

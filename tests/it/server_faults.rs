@@ -10,7 +10,8 @@ use crate::server::{self, Chunk, Reply, Server};
 
 fn ollama_chat(home: &Home, server: &Server, args: &[&str]) -> Run {
     home.allm()
-        .args(["chat", "--provider", "ollama", "--base-url", &server.url])
+        .args(["chat", "--no-tools", "--provider", "ollama"])
+        .args(["--base-url", &server.url])
         .args(args.iter().copied())
 }
 
@@ -20,6 +21,7 @@ fn failing(server: &Server, provider: &str, expected_error: &str, kept_response:
     let home = Home::new();
     let run = home.allm().args([
         "chat",
+        "--no-tools",
         "--provider",
         provider,
         "--base-url",

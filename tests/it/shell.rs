@@ -93,7 +93,7 @@ fn without_a_model_the_closest_past_passages_are_quoted() {
         .run()
         .ok();
     assert!(
-        shown.stdout.contains("step 1: search_memory"),
+        shown.stdout.contains("step 1\naction  search_memory"),
         "{}",
         shown.stdout
     );

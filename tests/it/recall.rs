@@ -1,0 +1,167 @@
+//! What is put before a question: recalled interactions; and what an answer has taught: facts.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Home, Run};
+use crate::scripted::{self, Said, bodies};
+use crate::server::{Reply, Server};
+
+fn chat(home: &Home, server: &Server, args: &[&str]) -> Run {
+    home.allm()
+        .env("OLLAMA_HOST", &server.url)
+        .args(["chat", "-p", "ollama", "--no-tools", "--json"])
+        .args(args.iter().copied())
+}
+
+fn model() -> Server {
+    scripted::ollama(
+        None,
+        vec![Said::Text("The pool was exhausted, so we raised its size.")],
+    )
+}
+
+fn question(body: &Value) -> &str {
+    let messages = body["messages"].as_array().unwrap();
+    messages.last().unwrap()["content"].as_str().unwrap()
+}
+
+#[test]
+fn what_is_recalled_is_quoted_before_each_question_until_it_is_taken_out() {
+    let home = Home::new();
+    let server = model();
+    let asked = "why did the database deadlock in September?";
+    let first = chat(&home, &server, &[asked]).ok_json();
+    let id = first["interaction_id"].as_str().unwrap();
+    chat(&home, &server, &["a recipe for pancakes"]).ok_json();
+
+    let script =
+        "/recall trouble with locks in the database --limit 1\nand now?\n/recall off\nand then?\n";
+    let lines = chat(&home, &server, &[]).stdin(script).run().ok().json();
+    assert_eq!(
+        (
+            &lines[0]["type"],
+            &lines[0]["count"],
+            &lines[0]["interactions"][0]["query"]
+        ),
+        (&json!("recall"), &json!(1), &json!(asked))
+    );
+    assert!(lines[0]["tokens"].as_u64().unwrap() > 20);
+    assert_eq!(lines[2]["count"], 0);
+    let sent = bodies(&server);
+    let quoted = question(&sent[2]);
+    assert!(
+        quoted.starts_with("[Quoted from earlier conversations"),
+        "{quoted}"
+    );
+    assert!(
+        quoted.contains(&format!("{}\nUser: {asked}\nAssistant: The pool", &id[..8])),
+        "{quoted}"
+    );
+    assert!(quoted.ends_with("\n\nand now?"), "{quoted}");
+    assert_eq!(question(&sent[3]), "and then?");
+
+    // The user's words are stored as typed; what was quoted is in the context and named beside them.
+    let turn = lines[1]["interaction_id"].as_str().unwrap();
+    let shown = home.allm().args(["show", "--json", turn]).ok_json();
+    assert_eq!(shown["query"], "and now?");
+    assert_eq!(shown["metadata"]["recalled"], json!([id]));
+    let raw = home.allm().args(["context", turn, "--raw"]).run().ok();
+    assert!(raw.stdout.contains("[Quoted from earlier conversations"));
+    assert_eq!(raw.json()[0], sent[2]);
+    let history = sent[3]["messages"].to_string();
+    assert!(!history.contains("Quoted from"), "{history}");
+}
+
+#[test]
+fn each_question_recalls_what_is_like_it_and_nothing_else() {
+    let home = Home::new();
+    let server = model();
+    chat(
+        &home,
+        &server,
+        &["why did the database deadlock in September?"],
+    )
+    .ok_json();
+    let output = home
+        .allm()
+        .env("OLLAMA_HOST", &server.url)
+        .args(["chat", "-p", "ollama", "--no-tools", "--recall", "3"])
+        .stdin("what was wrong with the database locks?\na recipe for pancakes\n")
+        .run()
+        .ok();
+    let sent = bodies(&server);
+    assert!(question(&sent[1]).contains("deadlock in September"));
+    assert_eq!(question(&sent[2]), "a recipe for pancakes");
+    assert!(output.stderr.starts_with("recalled "), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    let missing = chat(&home, &server, &[])
+        .stdin("/recall ffff0000\n")
+        .run()
+        .fails(1);
+    assert_eq!(
+        missing.json()[0]["error"],
+        "no interaction has an id that starts with `ffff0000`"
+    );
+}
+
+#[test]
+fn facts_are_drawn_in_the_background_and_found() {
+    let home = Home::new();
+    let server = Server::start(|request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let text = if body["format"].is_object() {
+            let fact =
+                json!({"subject": "Ada", "predicate": "keeps", "object": "the backups in Oslo"});
+            json!({"facts": [fact]}).to_string()
+        } else {
+            "Noted.".to_owned()
+        };
+        let line = json!({"message": {"content": text}, "done": true});
+        Reply::text(200, "application/x-ndjson", line.to_string())
+    });
+    let args = ["-m", "m", "--facts", "Ada keeps our backups in Oslo"];
+    let turn = chat(&home, &server, &args).ok_json();
+    assert_eq!(turn["response"], "Noted.");
+    let ask = |args: &[&str]| {
+        home.allm()
+            .args(args.iter().copied())
+            .args(["--json"])
+            .ok_json()
+    };
+    let expected = "Ada --[keeps]--> the backups in Oslo";
+    let id = turn["interaction_id"].as_str().unwrap();
+    for args in [
+        &["facts"][..],
+        &["facts", id],
+        &["facts", "where", "is", "the", "backup?"],
+    ] {
+        let facts = ask(args);
+        assert_eq!(facts["facts"][0]["fact"], expected, "{args:?}");
+        assert_eq!(facts["count"], 1, "{args:?}");
+    }
+    let shown = ask(&["show", id]);
+    assert_eq!(shown["facts"], json!([expected]));
+    assert_eq!(shown["requests"].as_array().unwrap().len(), 1);
+    let found = ask(&["search", "location of copies", "--in", "fact"]);
+    assert_eq!(found["hits"][0]["matched"]["source"], "fact");
+    let request = bodies(&server).remove(1);
+    assert_eq!(request["format"]["required"], json!(["facts"]));
+}
+
+#[test]
+fn facts_that_cannot_be_had_cost_nothing_and_are_said_once() {
+    let home = Home::new();
+    let server = scripted::ollama(None, vec![Said::Text("I would rather not.")]);
+    let output = home
+        .allm()
+        .env("OLLAMA_HOST", &server.url)
+        .args(["chat", "-p", "ollama", "--no-tools"])
+        .stdin("/facts on\none\ntwo\n/facts off\nthree\n")
+        .run()
+        .ok();
+    assert_eq!(output.stdout, "I would rather not.\n".repeat(3));
+    let said =
+        "no facts were drawn from an answer: the model answered no facts but `I would rather not.`";
+    assert_eq!(output.stderr.matches(said).count(), 1, "{}", output.stderr);
+    assert_eq!(bodies(&server).len(), 5);
+}

@@ -239,6 +239,13 @@ pub fn interaction(
         strong("answer", color),
         visible(&interaction.response)
     ));
+    if !interaction.facts_extracted.is_empty() {
+        text.push_str(&format!(
+            "\n\n{}\n{}",
+            strong("facts", color),
+            visible(&interaction.facts_extracted.join("\n"))
+        ));
+    }
     text
 }
 

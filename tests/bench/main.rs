@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use allm::chat::Memory;
 use allm::conversation::Status;
 use allm::embedder::{Embedder, Lazy, Source};
-use allm::store::{Interaction, Journal, Options, SearchQuery, Session, Store, Turn, new_id, now};
+use allm::store::{
+    Filter, Interaction, Journal, Options, SearchQuery, Session, Store, Turn, new_id, now,
+};
 use chrono::TimeDelta;
 use tokio::runtime::Runtime;
 
@@ -186,6 +188,10 @@ async fn history(size: usize) {
     report("embed one turn (two texts of 25 words)", embedding);
     report("record one turn, embedding apart", all);
 
+    finding(&store, &filter).await;
+}
+
+async fn finding(store: &Store, filter: &Filter) {
     let mut times = Vec::new();
     for seed in 0..20 {
         let query = SearchQuery {

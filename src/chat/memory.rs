@@ -73,8 +73,9 @@ impl Tool for SearchMemory {
         let text = |description: &str| json!({"type": "string", "description": description});
         ToolSpec {
             name: SearchMemory::NAME.to_owned(),
-            description: "Search what the user and you said in past conversations, by meaning."
-                .to_owned(),
+            description:
+                "Search what the user and you said in past conversations, by meaning and by words."
+                    .to_owned(),
             parameters: json!({
                 "type": "object",
                 "properties": {
@@ -98,13 +99,10 @@ impl Tool for SearchMemory {
                 serde_json::from_value(arguments).context("the arguments do not fit the tool")?;
             let from = arguments.from.as_deref().map(timeframe::from).transpose()?;
             let until = arguments.to.as_deref().map(timeframe::until).transpose()?;
-            let query = SearchQuery {
-                filter: self.0.filter(None, from, until).await?,
-                limit: arguments.limit.unwrap_or(SHOWN).clamp(1, MOST),
-                ignore: Some(arguments.query.clone()),
-                text: arguments.query,
-                sources: Vec::new(),
-            };
+            let filter = self.0.filter(None, from, until).await?;
+            let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
+            let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
+            query.ignore = Some(arguments.query);
             let hit = |hit: Hit| {
                 let (interaction, matched) = (hit.interaction, hit.matched?);
                 Some(json!({
@@ -116,7 +114,7 @@ impl Tool for SearchMemory {
                     "similarity": hit.similarity,
                 }))
             };
-            let hits = self.0.store.search(&query).await?;
+            let hits = self.0.store.search(&query).await?.hits;
             let hits: Vec<Value> = hits.into_iter().filter_map(hit).collect();
             Ok(json!({"hits": hits}).to_string())
         })

@@ -8,7 +8,7 @@ use chrono::Local;
 use super::Chat;
 use crate::agent::prompt::{cost, room};
 use crate::agent::{Frontend, TurnEvent};
-use crate::store::{Hit, Interaction, SearchQuery};
+use crate::store::{Interaction, SearchQuery};
 use crate::tools::shorten;
 
 /// What a model is told before the quotes, and after them.
@@ -96,20 +96,13 @@ impl Chat {
 
     async fn brought_back(&self, query: &str) -> Result<Vec<Interaction>> {
         let filter = self.memory.filter(None, None, None).await?;
-        let query = SearchQuery {
-            text: query.to_owned(),
-            // The conversation so far is sent anyway.
-            filter: filter.except_session(&self.live.session_id),
-            limit: self.settings.recall,
-            ignore: Some(query.to_owned()),
-            sources: Vec::new(),
-        };
-        let hits = self.memory.store.search(&query).await?.into_iter();
-        let close = |hit: &Hit| {
-            hit.similarity
-                .is_some_and(|similarity| similarity >= self.settings.recall_floor)
-        };
-        Ok(hits.filter(close).map(|hit| hit.interaction).collect())
+        // The conversation so far is sent anyway.
+        let filter = filter.except_session(&self.live.session_id);
+        let mut search = SearchQuery::new(query, filter, self.settings.recall);
+        search.ignore = Some(query.to_owned());
+        search.min_score = Some(self.settings.recall_floor);
+        let hits = self.memory.store.search(&search).await?.hits;
+        Ok(hits.into_iter().map(|hit| hit.interaction).collect())
     }
 }
 

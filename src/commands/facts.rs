@@ -53,14 +53,11 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         };
         interaction.facts_extracted.iter().map(fact).collect()
     } else {
-        let query = SearchQuery {
-            text,
-            filter,
-            limit,
-            ignore: None,
-            sources: vec![Origin::Fact],
-        };
-        let hits = memory.store.search(&query).await?.into_iter();
+        let mut query = SearchQuery::new(text, filter, limit);
+        query.sources = vec![Origin::Fact];
+        let found = memory.store.search(&query).await?;
+        ui.notices(&found.notices);
+        let hits = found.hits.into_iter();
         let fact = |hit: crate::store::Hit| {
             Some(Fact {
                 interaction_id: hit.interaction.interaction_id,

@@ -44,7 +44,7 @@ pub enum Command {
 /// Is a command that asks the history, inside a chat and outside.
 #[derive(Debug, Subcommand)]
 pub enum History {
-    /// Find what was said, thought and seen, by meaning
+    /// Find what was said, thought and seen, by meaning and by words
     #[command(name = "/search", visible_alias = "/s")]
     Search(search::Args),
     /// List all that was said in an exact window of time
@@ -202,6 +202,11 @@ impl LiveCommand {
         }
         Ok(Flow::Continue)
     }
+}
+
+/// Returns whether what stands between double quotes is a phrase to a command, so that it has to be told of the quotes.
+pub fn takes_phrases(name: &str) -> bool {
+    ["/search", "/s", "/recall", "/facts"].contains(&name)
 }
 
 /// Returns the name and the help of every command, in the order of `/help`.

@@ -34,22 +34,16 @@ pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     } else if super::is_id(&text) {
         vec![chat.memory.store.interaction(&filter, &text).await?]
     } else {
-        let query = SearchQuery {
-            text: text.clone(),
-            filter,
-            limit: args.found.limit(LIMIT),
-            ignore: None,
-            sources: Vec::new(),
-        };
-        let hits = chat.memory.store.search(&query).await?;
+        let query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
+        let found = chat.memory.store.search(&query).await?;
+        ui.notices(&found.notices);
+        let hits = found.hits;
         if hits.is_empty() {
             bail!("nothing like `{text}` is recorded");
         }
         // The best is meant in any case; what is not like it at all would only mislead.
         let floor = chat.settings.recall_floor;
-        let close = |(rank, hit): &(usize, Hit)| {
-            *rank == 0 || hit.similarity.is_some_and(|similarity| similarity >= floor)
-        };
+        let close = |(rank, hit): &(usize, Hit)| *rank == 0 || hit.score >= floor;
         let hits = hits.into_iter().enumerate().filter(close);
         hits.map(|(_, hit)| hit.interaction).collect()
     };

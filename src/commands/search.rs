@@ -1,15 +1,15 @@
-//! `/search`: find what was said, thought and seen, by meaning.
+//! `/search`: find what was said, thought and seen, by meaning and by words.
 
 use anyhow::Result;
 
 use super::Found;
 use crate::chat::Memory;
-use crate::store::{Origin, SearchQuery};
+use crate::store::{Mode, Origin, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation"
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search \"connection reset by peer\" pool\n\nWhat stands between double quotes must be there as it stands."
 )]
 pub struct Args {
     /// What to look for
@@ -25,19 +25,31 @@ pub struct Args {
         long_help = "Look only into these, separated by commas: query, response, thought, observation, fact"
     )]
     sources: Vec<Origin>,
+    /// How to look: hybrid (by meaning and by words), semantic, or text
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    mode: Mode,
+    /// Show what scores less, or only what scores more (0 to 1)
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    min_score: Option<f32>,
     #[command(flatten)]
     found: Found,
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let text = args.words.join(" ");
-    let query = SearchQuery {
-        text: text.clone(),
-        filter: args.found.filter(memory).await?,
-        limit: args.found.limit(memory.limit),
-        ignore: None,
-        sources: args.sources,
-    };
-    let hits = memory.store.search(&query).await?;
-    ui.hits(&text, &hits, &memory.names().await?)
+    let filter = args.found.filter(memory).await?;
+    let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(memory.limit));
+    query.mode = args.mode;
+    query.sources = args.sources;
+    query.min_score = args.min_score;
+    let found = memory.store.search(&query).await?;
+    ui.notices(&found.notices);
+    ui.hits(&text, args.mode.as_str(), &found, &memory.names().await?)
 }

@@ -1,5 +1,7 @@
 //! Reads a line: blank, a command, or a message.
 
+use crate::commands::takes_phrases;
+
 /// Is what a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -17,7 +19,8 @@ pub fn parse(text: &str) -> Input {
         return Input::Blank;
     }
     if is_command(line) {
-        return Input::Command(words(line));
+        let name = line.split(char::is_whitespace).next().unwrap_or_default();
+        return Input::Command(words(line, takes_phrases(name)));
     }
     if let Some(rest) = line.strip_prefix("//") {
         return Input::Message(format!("/{rest}"));
@@ -58,8 +61,10 @@ fn is_command(line: &str) -> bool {
 }
 
 /// Splits a line into words. A quote counts only at the start of a word, so `what's new` is two words.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
+///
+/// With `phrases`, double quotes stay around what they quote, but for the value of an option.
+fn words(line: &str, phrases: bool) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
     let mut rest = line.trim_start();
     while let Some(first) = rest.chars().next() {
         let quoted = matches!(first, '"' | '\'').then(|| {
@@ -79,7 +84,12 @@ fn words(line: &str) -> Vec<String> {
             Some(split) => split,
             None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
         };
-        words.push(word.to_owned());
+        let is_value = words.last().is_some_and(|last| last.starts_with("--"));
+        let is_phrase = phrases && first == '"' && !word.starts_with('"') && !is_value;
+        words.push(match is_phrase {
+            true => format!("\"{word}\""),
+            false => word.to_owned(),
+        });
         rest = after.trim_start();
     }
     words
@@ -107,10 +117,20 @@ mod tests {
         command("/search what's new", &["/search", "what's", "new"]);
         command("  /max-tokens 5\n", &["/max-tokens", "5"]);
         command(
-            "/search \"an exact phrase\" --user 'o'brien'",
-            &["/search", "an exact phrase", "--user", "o'brien"],
+            "/search \"an exact phrase\" --user \"o'brien\" 'and more'",
+            &[
+                "/search",
+                "\"an exact phrase\"",
+                "--user",
+                "o'brien",
+                "and more",
+            ],
         );
         command("/search \"open é", &["/search", "\"open", "é"]);
+        command(
+            "/system \"an exact phrase\"",
+            &["/system", "an exact phrase"],
+        );
         command("/serch x", &["/serch", "x"]);
         command("/é", &["/é"]);
     }

@@ -38,6 +38,11 @@ impl Filter {
         }
     }
 
+    /// Returns whose rows are let through.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     /// Keeps what lies within a half-open range of time.
     #[must_use]
     pub fn within(self, from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Filter {

@@ -13,6 +13,7 @@ mod passage;
 mod react_cycle;
 mod record;
 mod registry;
+mod score;
 mod search;
 mod session;
 mod similar;
@@ -40,7 +41,7 @@ pub use interaction::Interaction;
 pub use journal::Journal;
 pub use passage::Origin;
 pub use record::{Recovered, Turn};
-pub use search::{Hit, Matched, SearchQuery};
+pub use search::{Found, Hit, Matched, Mode, SearchQuery};
 pub use session::{Session, SessionSummary};
 pub use similar::CycleHit;
 pub use stats::{Stats, TableStats};
@@ -89,6 +90,8 @@ pub struct Store {
     interactions: Table<interaction::Interaction>,
     react_cycles: Table<react_cycle::ReactCycle>,
     passages: Table<passage::Passage>,
+    /// How rare words are, as far as it is known.
+    sampled: tokio::sync::Mutex<Option<search::Sampled>>,
 }
 
 impl Store {
@@ -130,6 +133,7 @@ impl Store {
             interactions,
             react_cycles,
             passages,
+            sampled: tokio::sync::Mutex::default(),
         })
     }
 

@@ -83,6 +83,7 @@ impl Store {
             score: similarity,
             similarity: Some(similarity),
             matched: None,
+            count: 1,
         };
         Ok(found.into_iter().map(hit).collect())
     }

@@ -10,6 +10,7 @@ use lancedb::arrow::arrow_array::types::Float32Type;
 use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
 use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
+use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
 use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select};
 use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
@@ -181,6 +182,31 @@ impl<R: Record> Table<R> {
             .into_iter()
             .zip(distances.into_iter().map(|distance| 1.0 - distance))
             .collect())
+    }
+
+    /// Returns the rows whose text in `column` has some of the words, or all of them, best first.
+    pub async fn matching(
+        &self,
+        column: &str,
+        words: &str,
+        all: bool,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<R>> {
+        let operator = if all { Operator::And } else { Operator::Or };
+        let words = MatchQuery::new(words.to_owned())
+            .with_column(Some(column.to_owned()))
+            .with_operator(operator);
+        let words = FullTextSearchQuery::new_query(FtsQuery::Match(words));
+        let columns: Vec<&str> = columns.iter().copied().chain(["_score"]).collect();
+        let mut query = self.inner.query().full_text_search(words);
+        query = query.select(Select::columns(&columns)).limit(limit);
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        rows(&batches)
     }
 
     /// Counts the rows that match.

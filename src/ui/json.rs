@@ -69,9 +69,9 @@ pub fn turn(ended: &Ended, username: &str) -> Value {
 }
 
 /// Returns the results of `/search`.
-pub fn search(query: &str, hits: &[Hit], names: &Names) -> Value {
+pub fn search(query: &str, mode: &str, hits: &[Hit], names: &Names) -> Value {
     let hits = ranked(hits, names);
-    json!({"type": "search", "query": query, "mode": "semantic", "count": hits.len(), "hits": hits})
+    json!({"type": "search", "query": query, "mode": mode, "count": hits.len(), "hits": hits})
 }
 
 /// Returns the results of `/similar`.
@@ -104,6 +104,7 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
         object.insert("score".to_owned(), json!(hit.score));
         object.insert("similarity".to_owned(), json!(hit.similarity));
         object.insert("matched".to_owned(), json!(matched));
+        object.insert("same".to_owned(), json!(hit.count));
         Value::Object(object)
     };
     hits.iter().enumerate().map(hit).collect()

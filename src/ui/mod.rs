@@ -19,7 +19,7 @@ pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::store::{CycleHit, Fact, Found, Hit, Interaction, SessionSummary, Stats};
 use crate::tools::Toolbox;
 
 /// Says when to use colour.
@@ -140,15 +140,23 @@ impl Ui {
     }
 
     /// Shows what a search found.
-    pub fn hits(&self, query: &str, hits: &[Hit], names: &Names) -> Result<()> {
+    pub fn hits(&self, query: &str, mode: &str, found: &Found, names: &Names) -> Result<()> {
         if self.json {
-            return self.print_json(&json::search(query, hits, names));
+            return self.print_json(&json::search(query, mode, &found.hits, names));
         }
-        if hits.is_empty() {
-            self.note("nothing found");
+        if found.hits.is_empty() {
+            self.note("nothing found that is like it; `--min-score 0` shows what is closest");
             return Ok(());
         }
-        self.print(&table::hits(hits, names, self.width, self.color_out))
+        let Found { hits, words, .. } = found;
+        self.print(&table::hits(hits, words, names, self.width, self.color_out))
+    }
+
+    /// Says what went wrong without stopping a command.
+    pub fn notices(&self, notices: &[String]) {
+        for notice in notices {
+            self.warn(notice);
+        }
     }
 
     /// Shows the whole interactions and ReAct cycles that are like something.
@@ -161,7 +169,7 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            self.print(&table::hits(hits, names, self.width, self.color_out))?;
+            self.print(&table::hits(hits, &[], names, self.width, self.color_out))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;

@@ -1,10 +1,11 @@
 //! Tables that fit the terminal.
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
 use super::report::{moment, short, time};
-use super::theme::{bytes, one_line};
+use super::theme::{bytes, one_line, strong};
 use crate::chat::Quotes;
 use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
 use crate::tools::Toolbox;
@@ -53,32 +54,81 @@ fn name(interaction: &Interaction, names: &Names) -> String {
         .unwrap_or_default()
 }
 
-/// Draws search results: when, which, how like it, the question, and the passage that matched.
-pub fn hits(hits: &[Hit], names: &Names, width: usize, color: bool) -> String {
+/// Draws search results: when, which, how good, the question, and the passage that matched with the words marked.
+pub fn hits(hits: &[Hit], words: &[String], names: &Names, width: usize, color: bool) -> String {
     let mut table = table(
-        &["when", "user", "id", "like", "question, and what matched"],
+        &["when", "user", "id", "score", "question, and what matched"],
         width,
         color,
     );
     for hit in hits {
-        let similarity = hit
-            .similarity
-            .map_or_else(String::new, |similarity| format!("{similarity:.2}"));
-        let query = cut(&hit.interaction.query, 2 * width);
-        let text = match &hit.matched {
+        let mark = |text: &str| marked(text, words, color);
+        let query = mark(&cut(&hit.interaction.query, 2 * width));
+        let mut text = match &hit.matched {
             Some(matched) if matched.source == "query" => query,
-            Some(matched) => format!("{query}\n→ {}", cut(&matched.text, 3 * width)),
+            Some(matched) => {
+                let said = mark(&window(&matched.text, words, 3 * width));
+                match matched.source.as_str() {
+                    "response" => format!("{query}\n→ {said}"),
+                    source => format!("{query}\n→ {source}: {said}"),
+                }
+            }
             None => format!("{query}\n→ {}", cut(&hit.interaction.response, 2 * width)),
         };
+        if hit.count > 1 {
+            text.push_str(&format!("\n({} times the same)", hit.count));
+        }
         table.add_row([
             Cell::new(time(&hit.interaction)).add_attribute(Attribute::Dim),
             Cell::new(name(&hit.interaction, names)),
             Cell::new(short(&hit.interaction.interaction_id)),
-            Cell::new(similarity).set_alignment(CellAlignment::Right),
+            Cell::new(format!("{:.2}", hit.score)).set_alignment(CellAlignment::Right),
             Cell::new(text),
         ]);
     }
     drawn(&table)
+}
+
+/// Cuts a text to one line of at most `longest` characters that shows the first of the words.
+fn window(text: &str, words: &[String], longest: usize) -> String {
+    let line = one_line(text);
+    let length = line.chars().count();
+    if length <= longest {
+        return line;
+    }
+    // A long word is seldom there by chance.
+    let first = |word: &&String| word.chars().count() > 3;
+    let lower = line.to_lowercase();
+    let at = words
+        .iter()
+        .filter(first)
+        .filter_map(|word| lower.find(word.as_str()))
+        .min();
+    let at = at.map_or(0, |at| lower[..at].chars().count());
+    let start = at.saturating_sub(longest / 4).min(length - longest);
+    let part: String = line.chars().skip(start).take(longest).collect();
+    let (before, after) = (
+        if start > 0 { "…" } else { "" },
+        if start + longest < length { "…" } else { "" },
+    );
+    format!("{before}{}{after}", part.trim())
+}
+
+/// Marks the words in a text, where colour is on.
+fn marked(text: &str, words: &[String], color: bool) -> String {
+    if !color {
+        return text.to_owned();
+    }
+    let parts = text.split_word_bounds();
+    parts
+        .map(|part| {
+            if words.contains(&part.to_lowercase()) {
+                strong(part, true)
+            } else {
+                part.to_owned()
+            }
+        })
+        .collect()
 }
 
 /// Draws ReAct cycles: when, of which interaction, how like, how many steps.

@@ -194,15 +194,10 @@ async fn history(size: usize) {
 async fn finding(store: &Store, filter: &Filter) {
     let mut times = Vec::new();
     for seed in 0..20 {
-        let query = SearchQuery {
-            ignore: None,
-            sources: Vec::new(),
-            text: format!("{} again, number {seed}", TOPICS[seed % 8]),
-            filter: filter.clone(),
-            limit: 10,
-        };
+        let text = format!("{} again, number {seed}", TOPICS[seed % 8]);
+        let query = SearchQuery::new(text, filter.clone(), 10);
         let start = Instant::now();
-        let hits = store.search(&query).await.expect("a search runs");
+        let hits = store.search(&query).await.expect("a search runs").hits;
         times.push(start.elapsed());
         assert_eq!(hits.len(), 10);
     }

@@ -9,9 +9,11 @@ mod tidy;
 
 mod agent;
 mod embedding;
+mod evaluation;
 mod faults;
 mod history;
 mod recall;
+mod search;
 mod server_faults;
 mod shell;
 mod talk;

@@ -1,0 +1,151 @@
+//! Finding by meaning and by words: how good it is, phrases, honest scores, duplicates, and what is broken.
+
+use std::path::Path;
+
+use allm::store::Mode;
+use serde_json::{Value, json};
+
+use crate::evaluation::Evaluation;
+use crate::harness::Home;
+use crate::server;
+
+#[tokio::test]
+async fn search_stays_as_good_as_it_was() {
+    let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eval");
+    let home = tempfile::tempdir().unwrap();
+    let evaluation = Evaluation::new(&set, home.path()).await.unwrap();
+    let free = evaluation.run(Mode::Hybrid, Some(-1.0)).await.unwrap();
+    assert!(free.all.mrr >= 0.92 && free.all.recall >= 0.96, "{free:?}");
+    for (kind, figures) in &free.by_kind {
+        let least = if kind == "paraphrase" { 0.75 } else { 0.93 };
+        assert!(figures.mrr >= least, "{kind}: {figures:?}");
+    }
+    // The floor keeps nonsense out and hardly anything else.
+    let floored = evaluation.run(Mode::Hybrid, None).await.unwrap();
+    assert!(floored.silent >= 3, "{floored:?}");
+    assert!(free.all.recall - floored.all.recall < 0.03, "{floored:?}");
+    let semantic = evaluation.run(Mode::Semantic, Some(-1.0)).await.unwrap();
+    assert!(semantic.all.mrr < free.all.mrr, "{semantic:?}");
+}
+
+fn filled() -> Home {
+    let home = Home::new();
+    let server = server::ollama(|question| match question {
+        "why?" => "The request failed with connection reset by peer.".to_owned(),
+        "how?" => "A peer was reset, and its connection with it.".to_owned(),
+        "again" => "To be or not to be, that is the question.".to_owned(),
+        _ => "Dogs bark.".to_owned(),
+    });
+    let script = "why?\nhow?\nagain\nwhat do dogs do?\nwhat do dogs do?\n";
+    home.allm()
+        .env("OLLAMA_HOST", &server.url)
+        .args(["chat", "-p", "ollama", "--no-tools"])
+        .stdin(script)
+        .run()
+        .ok();
+    home
+}
+
+fn search(home: &Home, args: &[&str]) -> Value {
+    home.allm()
+        .args(["search", "--json"])
+        .args(args.iter().copied())
+        .ok_json()
+}
+
+#[test]
+fn a_phrase_must_stand_as_it_is() {
+    let home = filled();
+    let queries = |found: &Value| -> Vec<String> {
+        let hits = found["hits"].as_array().unwrap().iter();
+        hits.map(|hit| hit["query"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        queries(&search(&home, &["\"connection reset by peer\""])),
+        ["why?"]
+    );
+    assert_eq!(
+        queries(&search(&home, &["\"To be or NOT to be\""])),
+        ["again"]
+    );
+    assert_eq!(
+        queries(&search(&home, &["--mode", "text", "\"reset by\" peer"])),
+        ["why?"]
+    );
+    assert!(queries(&search(&home, &["\"reset by dogs\""])).is_empty());
+    // In the shell a quoted word is a phrase, too.
+    let inside = home.allm().args(["chat", "--json"]);
+    let inside = inside
+        .stdin("/search \"connection reset by peer\"\n")
+        .run()
+        .ok();
+    assert_eq!(queries(&inside.json()[0]), ["why?"]);
+    // Words alone, however common, are no failure.
+    assert_eq!(search(&home, &["the"])["type"], "search");
+    assert_eq!(search(&home, &["--mode", "text", "(:*"])["count"], 0);
+}
+
+#[test]
+fn scores_are_honest_and_duplicates_appear_once() {
+    let home = filled();
+    let found = search(&home, &["what do dogs do?"]);
+    let first = &found["hits"][0];
+    assert!(
+        (first["score"].as_f64().unwrap() - 1.0).abs() < 1e-4,
+        "{first}"
+    );
+    assert!((first["similarity"].as_f64().unwrap() - 1.0).abs() < 1e-4);
+    assert_eq!((&first["rank"], &first["same"]), (&json!(1), &json!(2)));
+    let hits = found["hits"].as_array().unwrap();
+    let dogs = hits.iter().filter(|hit| hit["query"] == "what do dogs do?");
+    assert_eq!(dogs.count(), 1);
+    assert_eq!(
+        search(&home, &["Kubernetes ingress annotations"])["count"],
+        0
+    );
+    let all = search(
+        &home,
+        &["Kubernetes ingress annotations", "--min-score", "-1"],
+    );
+    assert_eq!(all["count"], 4);
+    assert_eq!(search(&home, &["dogs", "--min-score", "0.99"])["count"], 0);
+    let text = search(&home, &["bark", "--mode", "text"]);
+    assert_eq!(
+        (
+            &text["mode"],
+            &text["hits"][0]["matched"]["text"],
+            &text["hits"][0]["similarity"]
+        ),
+        (&json!("text"), &json!("Dogs bark."), &Value::Null)
+    );
+    let table = home.allm().args(["search", "dogs"]).run().ok();
+    assert!(
+        table.stdout.contains("(2 times the same)"),
+        "{}",
+        table.stdout
+    );
+}
+
+#[test]
+fn a_broken_embedder_leaves_the_words() {
+    let home = filled();
+    // The model that the store was made with, under its name, without its files.
+    let folder = home.folder().join("all-MiniLM-L6-v2");
+    std::fs::create_dir(&folder).unwrap();
+    let output = home
+        .allm()
+        .args(["search", "--json", "dogs bark", "--embedder"])
+        .args([folder.to_str().unwrap()])
+        .run();
+    if output.status == 0 {
+        assert_eq!(output.json()[0]["hits"][0]["response"], "Dogs bark.");
+        assert!(
+            output.stderr.contains("looked for the words alone"),
+            "{}",
+            output.stderr
+        );
+    } else {
+        panic!("{}", output.stderr);
+    }
+}

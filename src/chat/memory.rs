@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conversation::ToolSpec;
 use crate::store::{Filter, Hit, SearchQuery, Store};
-use crate::timeframe;
+use crate::timeframe::{self, Zone};
 use crate::tools::Tool;
 
 /// Is the history as one user may see it.
@@ -19,6 +19,8 @@ use crate::tools::Tool;
 pub struct Memory {
     pub store: Arc<Store>,
     pub username: String,
+    /// In which times are read and shown.
+    pub zone: Zone,
     /// How many results a search shows when nobody says.
     pub limit: usize,
 }
@@ -97,8 +99,11 @@ impl Tool for SearchMemory {
         Box::pin(async move {
             let arguments: Arguments =
                 serde_json::from_value(arguments).context("the arguments do not fit the tool")?;
-            let from = arguments.from.as_deref().map(timeframe::from).transpose()?;
-            let until = arguments.to.as_deref().map(timeframe::until).transpose()?;
+            let zone = self.0.zone;
+            let from = arguments.from.as_deref();
+            let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
+            let until = arguments.to.as_deref();
+            let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
             let filter = self.0.filter(None, from, until).await?;
             let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
             let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
@@ -107,7 +112,7 @@ impl Tool for SearchMemory {
                 let (interaction, matched) = (hit.interaction, hit.matched?);
                 Some(json!({
                     "interaction_id": interaction.interaction_id,
-                    "date": interaction.timestamp.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
+                    "date": zone.local(interaction.timestamp).format("%Y-%m-%d %H:%M").to_string(),
                     "query": interaction.query,
                     "source": matched.source,
                     "passage": matched.text,

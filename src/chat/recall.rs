@@ -3,12 +3,12 @@
 use std::fmt;
 
 use anyhow::Result;
-use chrono::Local;
 
 use super::Chat;
 use crate::agent::prompt::{cost, room};
 use crate::agent::{Frontend, TurnEvent};
 use crate::store::{Interaction, SearchQuery};
+use crate::timeframe::Zone;
 use crate::tools::shorten;
 
 /// What a model is told before the quotes, and after them.
@@ -66,7 +66,11 @@ impl Chat {
     }
 
     fn quote(&self, interactions: &[Interaction]) -> Quotes {
-        quote(interactions, room(&self.settings.options) / 2)
+        quote(
+            interactions,
+            room(&self.settings.options) / 2,
+            self.memory.zone,
+        )
     }
 
     /// Quotes what the person has recalled and what the question itself brings back.
@@ -107,7 +111,7 @@ impl Chat {
 }
 
 /// Quotes interactions, the first ones first, as far as they fit into so many tokens.
-fn quote(interactions: &[Interaction], room: usize) -> Quotes {
+fn quote(interactions: &[Interaction], room: usize, zone: Zone) -> Quotes {
     if interactions.is_empty() {
         return Quotes::default();
     }
@@ -120,10 +124,7 @@ fn quote(interactions: &[Interaction], room: usize) -> Quotes {
     for interaction in interactions {
         let text = format!(
             "\n\n--- {} · {}\nUser: {}\nAssistant: {}",
-            interaction
-                .timestamp
-                .with_timezone(&Local)
-                .format("%Y-%m-%d %H:%M"),
+            zone.local(interaction.timestamp).format("%Y-%m-%d %H:%M"),
             interaction
                 .interaction_id
                 .get(..8)
@@ -158,17 +159,18 @@ mod tests {
             interaction.response = response.to_owned();
             interaction
         };
-        assert_eq!(quote(&[], 1000).text, "");
+        assert_eq!(quote(&[], 1000, Zone::default()).text, "");
         let quotes = quote(
             &[interaction("because"), interaction(&"x".repeat(9000))],
             1000,
+            Zone::default(),
         );
         assert_eq!((quotes.ids.len(), quotes.left_out), (2, 0));
         assert!(quotes.tokens <= 1000 && quotes.text.contains("Assistant: because"));
         assert!(quotes.text.contains("bytes left out") && quotes.text.ends_with(CLOSING));
         let many: Vec<_> = (0..20).map(|_| interaction(&"x".repeat(900))).collect();
-        let quotes = quote(&many, 1000);
+        let quotes = quote(&many, 1000, Zone::default());
         assert!(quotes.tokens <= 1000 && quotes.left_out > 0 && !quotes.ids.is_empty());
-        assert_eq!(quote(&many, 10).text, "");
+        assert_eq!(quote(&many, 10, Zone::default()).text, "");
     }
 }

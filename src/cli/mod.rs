@@ -12,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::agent::prompt::React;
 use crate::commands::History;
 use crate::repl::Outcome;
+use crate::timeframe::Zone;
 use crate::ui::{Color, Ui};
 
 /// A chat shell that never forgets
@@ -60,6 +61,9 @@ struct Global {
     /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     color: Color,
+    /// The time zone of the times you give and see, for example Europe/Berlin [default: the system's]
+    #[arg(long, value_name = "ZONE", global = true)]
+    tz: Option<String>,
     /// The embedding model: the bundled one, a folder, or a hub repository
     #[arg(long, value_name = "MODEL", global = true)]
     embedder: Option<String>,
@@ -217,12 +221,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                     error.print().map_err(Into::into)
                 }
-                _ => Ui::new(false, Color::Auto).usage(&error),
+                _ => Ui::new(false, Color::Auto, Zone::default()).usage(&error),
             });
             return if usage { Exit::Usage } else { Exit::Done };
         }
     };
-    let ui = Ui::new(cli.global.json, cli.global.color);
+    let zone = cli.global.tz.as_deref().map(Zone::named).transpose();
+    let known = zone.as_ref().ok().copied().flatten().unwrap_or_default();
+    let ui = Ui::new(cli.global.json, cli.global.color, known);
+    if let Err(error) = zone {
+        drop(ui.error(&error));
+        return Exit::Usage;
+    }
     match start::start(cli, &ui) {
         Ok(Outcome::Done) => Exit::Done,
         Ok(Outcome::Failed) => Exit::Failed,

@@ -94,6 +94,7 @@ async fn remember(
     Ok(Memory {
         store: Arc::new(store),
         username,
+        zone: ui.zone(),
         limit: config.limit,
     })
 }

@@ -153,7 +153,7 @@ struct Found {
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Leave out what was said before this date or time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, visible_alias = "since", value_name = "TIME")]
     from: Option<String>,
     /// Leave out what was said after this date or time; a date means the end of that day
     #[arg(long, value_name = "TIME")]
@@ -165,8 +165,11 @@ struct Found {
 
 impl Found {
     async fn filter(&self, memory: &Memory) -> Result<Filter> {
-        let from = self.from.as_deref().map(time::from).transpose()?;
-        let until = self.to.as_deref().map(time::until).transpose()?;
+        let zone = memory.zone;
+        let from = self.from.as_deref();
+        let from = from.map(|text| time::from(text, zone)).transpose()?;
+        let until = self.to.as_deref();
+        let until = until.map(|text| time::until(text, zone)).transpose()?;
         memory.filter(self.user.as_deref(), from, until).await
     }
 

@@ -3,28 +3,33 @@
 use anyhow::{Result, bail};
 
 use crate::chat::Memory;
-use crate::timeframe::{self, Range};
+use crate::timeframe::{self, Range, Zone};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "/timeframe [OPTIONS] <WHEN> [UNTIL] [USER]",
-    after_help = "Examples:\n  /timeframe 2025-09-15\n  /timeframe 2025-09-15 10:00 2025-09-15 12:15\n  /timeframe 2025-09-15T10:00Z 2025-09-15T12:15Z\n  /timeframe 2025-09-01 2025-09-30 alice\n\nA date alone is its day, a minute its 60 seconds. Times are local unless they carry an offset.\nThe end of a window is not in it, but a date as end means the end of that day."
+    after_help = "Examples:\n  /timeframe 2025-09-15\n  /timeframe Sept 15, 2025 10:00-12:15\n  /timeframe 2025-09-15T10:00 2025-09-15T12:15\n  /timeframe yesterday 9am..noon\n  /timeframe last 3 days\n  /timeframe last week alice\n\nA date alone is its day, a minute its 60 seconds, `monday` the last one that was. Times are local unless they carry an offset.\nThe end of a window is not in it, but a date as end means the end of that day."
 )]
 pub struct Args {
-    /// A day or a minute, or the beginning and the end of a window; then whose history, if another user's
+    /// A time, or the beginning and the end of a window; then whose history, if another user's
     #[arg(required = true, value_name = "WHEN")]
     words: Vec<String>,
+    /// Look in another user's history
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Show at most this many, the latest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
-    let (range, user) = read(&args.words)?;
+    let (range, user) = read(&args.words, memory.zone)?;
+    let user = args.user.as_deref().or(user);
     let filter = memory
         .filter(user, Some(range.from), Some(range.until))
         .await?;
+    ui.window(&range);
     let limit = args.limit.and_then(|limit| usize::try_from(limit).ok());
     let interactions = memory.store.interactions_in(&filter, limit).await?;
     let more = match limit {
@@ -38,38 +43,48 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     ui.timeframe(&range, &interactions, &memory.names().await?, more)
 }
 
-/// Reads one or two times, of one or two words each, and the user that may follow.
-fn read(words: &[String]) -> Result<(Range, Option<&str>)> {
-    let (from, rest) = time(words);
+/// Reads one time or two, of any number of words, and the user that may follow.
+fn read(words: &[String], zone: Zone) -> Result<(Range, Option<&str>)> {
+    let whole = match window(words, zone) {
+        Ok(range) => return Ok((range, None)),
+        Err(error) => error,
+    };
+    let Some((user, rest)) = words.split_last() else {
+        return Err(whole);
+    };
     // What begins with a digit is meant as a time, so that a mistyped one is not taken for a user.
-    let (until, rest) = match rest.first() {
-        Some(word) if word.starts_with(|c: char| c.is_ascii_digit()) => time(rest),
-        _ => (String::new(), rest),
-    };
-    let range = if until.is_empty() {
-        timeframe::range(&from)?
-    } else {
-        timeframe::between(&from, &until)?
-    };
-    match rest {
-        [] => Ok((range, None)),
-        [user] => Ok((range, Some(user))),
-        [_, extra, ..] => bail!("`{extra}` is too much: give a time, an end and a user at most"),
+    let may_be_user = !user.starts_with(|c: char| c.is_ascii_digit());
+    if rest.is_empty() || !may_be_user {
+        return Err(whole);
+    }
+    match window(rest, zone) {
+        Ok(range) => Ok((range, Some(user))),
+        Err(_) if rest.len() > 1 && window(&rest[..rest.len() - 1], zone).is_ok() => {
+            bail!("`{user}` is too much: give a time, an end and a user at most")
+        }
+        Err(_) => Err(whole),
     }
 }
 
-/// Takes a time off the front: a word, or a date and the time of day after it.
-fn time(words: &[String]) -> (String, &[String]) {
-    if let [date, time, rest @ ..] = words {
-        let both = format!("{date} {time}");
-        if timeframe::range(&both).is_ok() {
-            return (both, rest);
+/// Reads words that are a time or a window, or the beginning and then the end of one.
+fn window(words: &[String], zone: Zone) -> Result<Range> {
+    let whole = match timeframe::range(&words.join(" "), zone) {
+        Ok(range) => return Ok(range),
+        Err(error) => error,
+    };
+    let mut failure = whole;
+    for split in (1..words.len()).rev() {
+        let (from, until) = (words[..split].join(" "), words[split..].join(" "));
+        let (begun, ended) = (timeframe::from(&from, zone), timeframe::until(&until, zone));
+        if begun.is_ok() && ended.is_ok() {
+            return timeframe::between(&from, &until, zone);
+        }
+        // The part that cannot be read is told of, not the whole.
+        if let (true, Err(error)) = (begun.is_ok(), ended) {
+            failure = error;
         }
     }
-    (
-        words.first().cloned().unwrap_or_default(),
-        words.get(1..).unwrap_or_default(),
-    )
+    Err(failure)
 }
 
 #[cfg(test)]
@@ -79,7 +94,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, expected: &str) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        let shown = match read(&words) {
+        let shown = match read(&words, Zone::named("UTC").unwrap()) {
             Ok((range, user)) => format!(
                 "{}..{} {}",
                 range.from.format("%dT%H:%M"),
@@ -97,15 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn times_of_one_or_two_words_and_a_user_are_told_apart() {
+    fn times_of_any_number_of_words_and_a_user_are_told_apart() {
         check("2025-09-15T10:00Z", "15T10:00..15T10:01 -");
+        let window = "15T10:00..15T12:15";
         check(
             "2025-09-15 10:00Z 2025-09-15 12:15Z",
-            "15T10:00..15T12:15 -",
+            &format!("{window} -"),
+        );
+        check("Sept 15, 2025 10:00-12:15", &format!("{window} -"));
+        check(
+            "Sept 15, 2025 10:00 12:15 alice",
+            &format!("{window} alice"),
         );
         check(
             "2025-09-15T10:00Z 2025-09-15 12:15Z alice",
-            "15T10:00..15T12:15 alice",
+            &format!("{window} alice"),
         );
         check("2025-09-15 10:00Z alice", "15T10:00..15T10:01 alice");
         check(
@@ -118,7 +139,7 @@ mod tests {
         );
         check(
             "2025-09-15T10:00Z 2025-09-15T09:00Z",
-            "the end `2025-09-15T09:00:00+00:00` is not after the beginning `2025-09-15T10:00:00+00:00`",
+            "the end `2025-09-15 09:00:00 +00:00` is not after the beginning `2025-09-15 10:00:00 +00:00`",
         );
     }
 }

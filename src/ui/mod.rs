@@ -20,7 +20,9 @@ pub use theme::visible;
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
 use crate::store::{CycleHit, Fact, Found, Hit, Interaction, SessionSummary, Stats};
+use crate::timeframe::{Range, Zone};
 use crate::tools::Toolbox;
+use table::Look;
 
 /// Says when to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,11 +40,12 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     width: usize,
+    zone: Zone,
 }
 
 impl Ui {
     /// Looks at the streams and the environment.
-    pub fn new(json: bool, color: Color) -> Ui {
+    pub fn new(json: bool, color: Color, zone: Zone) -> Ui {
         // https://no-color.org: set and not empty.
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colored = |terminal: bool| match color {
@@ -55,7 +58,28 @@ impl Ui {
             color_out: colored(io::stdout().is_terminal()) && !json,
             color_err: colored(io::stderr().is_terminal()),
             width: theme::width(),
+            zone,
         }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            width: self.width,
+            color: self.color_out,
+            zone: self.zone,
+        }
+    }
+
+    /// Echoes the window that words came to, in local time and in UTC.
+    pub fn window(&self, range: &Range) {
+        let utc = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
+        self.note(&format!(
+            "{} to {} ({} to {})",
+            self.zone.shown(range.from),
+            self.zone.shown(range.until),
+            utc(range.from),
+            utc(range.until)
+        ));
     }
 
     /// Writes lines of text to stdout.
@@ -116,6 +140,11 @@ impl Ui {
         !self.json && io::stderr().is_terminal()
     }
 
+    /// Returns the zone in which times are shown.
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
     /// Returns whether stdout takes colour.
     pub fn colored(&self) -> bool {
         self.color_out
@@ -136,7 +165,7 @@ impl Ui {
 
     /// Says under an answer when it was, how to name it, and what it took.
     pub fn footer(&self, interaction: &Interaction) {
-        self.note(&report::footer(interaction));
+        self.note(&report::footer(interaction, self.zone));
     }
 
     /// Shows what a search found.
@@ -149,7 +178,7 @@ impl Ui {
             return Ok(());
         }
         let Found { hits, words, .. } = found;
-        self.print(&table::hits(hits, words, names, self.width, self.color_out))
+        self.print(&table::hits(hits, words, names, self.look()))
     }
 
     /// Says what went wrong without stopping a command.
@@ -169,11 +198,11 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            self.print(&table::hits(hits, &[], names, self.width, self.color_out))?;
+            self.print(&table::hits(hits, &[], names, self.look()))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
-            self.print(&table::cycles(cycles, self.width, self.color_out))?;
+            self.print(&table::cycles(cycles, self.look()))?;
         }
         Ok(())
     }
@@ -223,13 +252,7 @@ impl Ui {
             self.note("nothing is recalled");
             return Ok(());
         }
-        self.print(&table::recalled(
-            interactions,
-            quotes,
-            names,
-            self.width,
-            self.color_out,
-        ))?;
+        self.print(&table::recalled(interactions, quotes, names, self.look()))?;
         self.note(&quotes.to_string());
         Ok(())
     }
@@ -243,7 +266,7 @@ impl Ui {
             self.note("no facts; `/facts on` in a chat, or `allm chat --facts`, has them drawn from answers");
             return Ok(());
         }
-        self.print(&table::facts(facts, self.width, self.color_out))
+        self.print(&table::facts(facts, self.look()))
     }
 
     /// Shows the tools, and which of them the model is offered.
@@ -251,13 +274,13 @@ impl Ui {
         if self.json {
             return self.print_json(&json::tools(tools));
         }
-        self.print(&table::tools(tools, self.width, self.color_out))
+        self.print(&table::tools(tools, self.look()))
     }
 
     /// Shows the interactions of a window of time.
     pub fn timeframe(
         &self,
-        range: &crate::timeframe::Range,
+        range: &Range,
         interactions: &[Interaction],
         names: &Names,
         more: usize,
@@ -269,12 +292,7 @@ impl Ui {
             self.note("nothing was said in that time");
             return Ok(());
         }
-        self.print(&table::interactions(
-            interactions,
-            names,
-            self.width,
-            self.color_out,
-        ))?;
+        self.print(&table::interactions(interactions, names, self.look()))?;
         if more > 0 {
             self.note(&format!("{more} earlier ones are not shown; raise --limit"));
         }
@@ -296,6 +314,7 @@ impl Ui {
             interaction,
             steps,
             requests,
+            self.zone,
             self.color_out,
         ))
     }
@@ -309,7 +328,7 @@ impl Ui {
             self.note("there is no session yet");
             return Ok(());
         }
-        self.print(&table::sessions(sessions, self.width, self.color_out))
+        self.print(&table::sessions(sessions, self.look()))
     }
 
     /// Shows what the store is made of.
@@ -317,7 +336,7 @@ impl Ui {
         if self.json {
             return self.print_json(&json::stats(stats));
         }
-        self.print(&table::stats(stats, self.width, self.color_out))
+        self.print(&table::stats(stats, self.look()))
     }
 
     /// Shows a setting, or that it was changed.

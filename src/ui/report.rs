@@ -1,6 +1,6 @@
 //! Text for a person: errors in three lines, the line under an answer, a whole interaction.
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Utc};
 use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::theme::{alarm, bytes, dim, one_line, strong, visible};
 use crate::conversation::{Status, Step, ToolCall};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
+use crate::timeframe::Zone;
 
 /// Returns what a person can do about an error, if we know it.
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -119,9 +120,9 @@ pub fn json(error: &anyhow::Error) -> Value {
 }
 
 /// Returns the line under an answer: local time, short id, tokens in and out, seconds.
-pub fn footer(interaction: &Interaction) -> String {
+pub fn footer(interaction: &Interaction, zone: Zone) -> String {
     let mut parts = vec![
-        time(interaction),
+        time(interaction, zone),
         short(&interaction.interaction_id).to_owned(),
     ];
     if let Some(usage) = interaction.usage() {
@@ -142,15 +143,13 @@ pub fn footer(interaction: &Interaction) -> String {
 }
 
 /// Returns when a turn was, in local time.
-pub fn time(interaction: &Interaction) -> String {
-    moment(interaction.timestamp)
+pub fn time(interaction: &Interaction, zone: Zone) -> String {
+    moment(interaction.timestamp, zone)
 }
 
 /// Returns a moment in local time.
-pub fn moment(time: DateTime<Utc>) -> String {
-    time.with_timezone(&Local)
-        .format("%Y-%m-%d %H:%M")
-        .to_string()
+pub fn moment(time: DateTime<Utc>, zone: Zone) -> String {
+    zone.local(time).format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Returns the first characters of an id, which all commands accept for it.
@@ -171,6 +170,7 @@ pub fn interaction(
     interaction: &Interaction,
     steps: &[Step],
     requests: &[String],
+    zone: Zone,
     color: bool,
 ) -> String {
     let mut text = String::new();
@@ -183,14 +183,7 @@ pub fn interaction(
     };
     row("interaction", &interaction.interaction_id);
     row("session", &interaction.session_id);
-    row(
-        "time",
-        &interaction
-            .timestamp
-            .with_timezone(&Local)
-            .format("%Y-%m-%d %H:%M:%S %:z")
-            .to_string(),
-    );
+    row("time", &zone.shown(interaction.timestamp));
     row(
         "answered by",
         &format!("{} {}", interaction.provider, interaction.model),

@@ -8,15 +8,24 @@ use super::report::{moment, short, time};
 use super::theme::{bytes, one_line, strong};
 use crate::chat::Quotes;
 use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::timeframe::Zone;
 use crate::tools::Toolbox;
 
-fn table(headings: &[&str], width: usize, color: bool) -> Table {
+/// Says how wide a table may be, whether it takes colour, and in which zone times are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub width: usize,
+    pub color: bool,
+    pub zone: Zone,
+}
+
+fn table(headings: &[&str], look: Look) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    if color {
+    table.set_width(u16::try_from(look.width).unwrap_or(u16::MAX));
+    if look.color {
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -55,31 +64,33 @@ fn name(interaction: &Interaction, names: &Names) -> String {
 }
 
 /// Draws search results: when, which, how good, the question, and the passage that matched with the words marked.
-pub fn hits(hits: &[Hit], words: &[String], names: &Names, width: usize, color: bool) -> String {
+pub fn hits(hits: &[Hit], words: &[String], names: &Names, look: Look) -> String {
     let mut table = table(
         &["when", "user", "id", "score", "question, and what matched"],
-        width,
-        color,
+        look,
     );
     for hit in hits {
-        let mark = |text: &str| marked(text, words, color);
-        let query = mark(&cut(&hit.interaction.query, 2 * width));
+        let mark = |text: &str| marked(text, words, look.color);
+        let query = mark(&cut(&hit.interaction.query, 2 * look.width));
         let mut text = match &hit.matched {
             Some(matched) if matched.source == "query" => query,
             Some(matched) => {
-                let said = mark(&window(&matched.text, words, 3 * width));
+                let said = mark(&window(&matched.text, words, 3 * look.width));
                 match matched.source.as_str() {
                     "response" => format!("{query}\n→ {said}"),
                     source => format!("{query}\n→ {source}: {said}"),
                 }
             }
-            None => format!("{query}\n→ {}", cut(&hit.interaction.response, 2 * width)),
+            None => format!(
+                "{query}\n→ {}",
+                cut(&hit.interaction.response, 2 * look.width)
+            ),
         };
         if hit.count > 1 {
             text.push_str(&format!("\n({} times the same)", hit.count));
         }
         table.add_row([
-            Cell::new(time(&hit.interaction)).add_attribute(Attribute::Dim),
+            Cell::new(time(&hit.interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(&hit.interaction, names)),
             Cell::new(short(&hit.interaction.interaction_id)),
             Cell::new(format!("{:.2}", hit.score)).set_alignment(CellAlignment::Right),
@@ -132,11 +143,11 @@ fn marked(text: &str, words: &[String], color: bool) -> String {
 }
 
 /// Draws ReAct cycles: when, of which interaction, how like, how many steps.
-pub fn cycles(cycles: &[CycleHit], width: usize, color: bool) -> String {
-    let mut table = table(&["when", "id", "like", "steps", "outcome"], width, color);
+pub fn cycles(cycles: &[CycleHit], look: Look) -> String {
+    let mut table = table(&["when", "id", "like", "steps", "outcome"], look);
     for cycle in cycles {
         table.add_row([
-            Cell::new(moment(cycle.timestamp)).add_attribute(Attribute::Dim),
+            Cell::new(moment(cycle.timestamp, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short(&cycle.interaction_id)),
             Cell::new(format!("{:.2}", cycle.similarity)).set_alignment(CellAlignment::Right),
             Cell::new(cycle.steps).set_alignment(CellAlignment::Right),
@@ -151,32 +162,31 @@ pub fn recalled(
     interactions: &[Interaction],
     quotes: &Quotes,
     names: &Names,
-    width: usize,
-    color: bool,
+    look: Look,
 ) -> String {
     let quoted = interactions
         .iter()
         .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
     let quoted: Vec<Interaction> = quoted.cloned().collect();
-    self::interactions(&quoted, names, width, color)
+    self::interactions(&quoted, names, look)
 }
 
 /// Draws facts.
-pub fn facts(facts: &[Fact], width: usize, color: bool) -> String {
-    let mut table = table(&["when", "id", "fact"], width, color);
+pub fn facts(facts: &[Fact], look: Look) -> String {
+    let mut table = table(&["when", "id", "fact"], look);
     for fact in facts {
         table.add_row([
-            Cell::new(moment(fact.timestamp)).add_attribute(Attribute::Dim),
+            Cell::new(moment(fact.timestamp, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short(&fact.interaction_id)),
-            Cell::new(cut(&fact.text, 3 * width)),
+            Cell::new(cut(&fact.text, 3 * look.width)),
         ]);
     }
     drawn(&table)
 }
 
 /// Draws the tools.
-pub fn tools(tools: &Toolbox, width: usize, color: bool) -> String {
-    let mut table = table(&["tool", "", "", "what it does"], width, color);
+pub fn tools(tools: &Toolbox, look: Look) -> String {
+    let mut table = table(&["tool", "", "", "what it does"], look);
     for (tool, on) in tools.list() {
         let spec = tool.spec();
         table.add_row([
@@ -190,25 +200,19 @@ pub fn tools(tools: &Toolbox, width: usize, color: bool) -> String {
 }
 
 /// Draws interactions in order of time.
-pub fn interactions(
-    interactions: &[Interaction],
-    names: &Names,
-    width: usize,
-    color: bool,
-) -> String {
+pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> String {
     let mut table = table(
         &["when", "user", "id", "status", "question and answer"],
-        width,
-        color,
+        look,
     );
     for interaction in interactions {
         let text = format!(
             "{}\n→ {}",
-            cut(&interaction.query, 2 * width),
-            cut(&interaction.response, 2 * width)
+            cut(&interaction.query, 2 * look.width),
+            cut(&interaction.response, 2 * look.width)
         );
         table.add_row([
-            Cell::new(time(interaction)).add_attribute(Attribute::Dim),
+            Cell::new(time(interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(interaction, names)),
             Cell::new(short(&interaction.interaction_id)),
             Cell::new(interaction.status.as_str()),
@@ -219,27 +223,26 @@ pub fn interactions(
 }
 
 /// Draws sessions.
-pub fn sessions(sessions: &[SessionSummary], width: usize, color: bool) -> String {
-    let mut table = table(
-        &["last active", "id", "turns", "model", "title"],
-        width,
-        color,
-    );
+pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
+    let mut table = table(&["last active", "id", "turns", "model", "title"], look);
     for summary in sessions {
         let session = &summary.session;
         table.add_row([
-            Cell::new(moment(session.last_active)).add_attribute(Attribute::Dim),
+            Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
             Cell::new(one_line(&session.model)),
-            Cell::new(cut(session.title.as_deref().unwrap_or_default(), width)),
+            Cell::new(cut(
+                session.title.as_deref().unwrap_or_default(),
+                look.width,
+            )),
         ]);
     }
     drawn(&table)
 }
 
 /// Draws what the store is made of.
-pub fn stats(stats: &Stats, width: usize, color: bool) -> String {
+pub fn stats(stats: &Stats, look: Look) -> String {
     let mut table = table(
         &[
             "table",
@@ -249,8 +252,7 @@ pub fn stats(stats: &Stats, width: usize, color: bool) -> String {
             "versions",
             "not indexed",
         ],
-        width,
-        color,
+        look,
     );
     for row in &stats.tables {
         let number = |number: usize| Cell::new(number).set_alignment(CellAlignment::Right);

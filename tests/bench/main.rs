@@ -17,6 +17,7 @@ use allm::embedder::{Embedder, Lazy, Source};
 use allm::store::{
     Filter, Interaction, Journal, Options, SearchQuery, Session, Store, Turn, new_id, now,
 };
+use allm::timeframe::Zone;
 use chrono::TimeDelta;
 use tokio::runtime::Runtime;
 
@@ -152,6 +153,7 @@ async fn history(size: usize) {
     let memory = Memory {
         store: Arc::clone(&store),
         username: "bench".to_owned(),
+        zone: Zone::default(),
         limit: 10,
     };
     let filter = memory

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Interaction, Mode, Options, Scope, SearchQuery, Session, Store, Turn};
-use allm::timeframe;
+use allm::timeframe::{self, Zone};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -120,7 +120,8 @@ impl Evaluation {
         };
         let time = |name: &str| {
             let text = labelled.filters.get(name);
-            text.map(|text| timeframe::from(text)).transpose()
+            text.map(|text| timeframe::from(text, Zone::default()))
+                .transpose()
         };
         let filter = Filter::new(scope).within(time("from")?, time("to")?);
         let mut query = SearchQuery::new(labelled.query.clone(), filter, 10);

@@ -237,9 +237,10 @@ fn a_turn_of_a_killed_shell_is_recovered_once() {
         (&json!("do not lose me"), &json!("interrupted"))
     );
     let again = list();
+    // What is left is the window, which is echoed.
     assert_eq!(
-        (&again.json()[0]["count"], again.stderr.as_str()),
-        (&json!(1), "")
+        (&again.json()[0]["count"], again.stderr.lines().count()),
+        (&json!(1), 1)
     );
     let left = fs::read_dir(home.path().join("journal")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
@@ -311,8 +312,8 @@ fn a_reader_that_leaves_early_is_no_failure() {
         .read_line(&mut said)
         .unwrap();
     assert_eq!(
-        (listing.wait().unwrap().code(), said.as_str()),
-        (Some(0), "")
+        (listing.wait().unwrap().code(), said.contains("error")),
+        (Some(0), false)
     );
 }
 

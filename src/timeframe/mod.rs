@@ -1,0 +1,273 @@
+//! Turns what a person types for a time into a half-open UTC range, by the rules of a time zone.
+
+mod grammar;
+mod zone;
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
+
+pub use zone::Zone;
+
+/// The forms that are read, for error messages and help.
+pub const ACCEPTED: &str = "2025-09-15, 2025-09-15T10:00, 2025-09-15 10:00..12:15, Sept 15, 2025 10:00-12:15, 2025-09, yesterday, \
+today 9am..noon, monday, last week, last 3 days, 2h ago, now, 2025-09-15T10:00:30Z, 2025-09-15T10:00+02:00";
+
+/// Holds a half-open range of time: `from` is in it, `until` is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+}
+
+/// Holds what words for a time name: a whole unit (a day, a month) or a moment in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    range: Range,
+    /// A moment ends a window there; a unit ends it with its own end.
+    is_moment: bool,
+}
+
+/// Reads the range that words name: one time, as long as its unit (a date is its day, a minute its 60 seconds), or a window with
+/// a beginning and an end.
+pub fn range(text: &str, zone: Zone) -> Result<Range> {
+    range_at(text, zone, Utc::now())
+}
+
+/// Reads the range from the beginning of `from` to the end of `until`.
+///
+/// The end is what the word means to a person: all of that day for a date, that very moment for a time.
+pub fn between(from: &str, until: &str, zone: Zone) -> Result<Range> {
+    between_at(from, until, zone, Utc::now())
+}
+
+/// Reads the moment at which the time named by `text` begins.
+pub fn from(text: &str, zone: Zone) -> Result<DateTime<Utc>> {
+    Ok(range(text, zone)?.from)
+}
+
+/// Reads the moment at which a window that ends with `text` ends: the end of the day for a date, the moment itself for a time.
+pub fn until(text: &str, zone: Zone) -> Result<DateTime<Utc>> {
+    let now = Utc::now();
+    Ok(match grammar::span(text, zone, now) {
+        Some(span) => end(span),
+        None => range_at(text, zone, now)?.until,
+    })
+}
+
+fn end(span: Span) -> DateTime<Utc> {
+    if span.is_moment {
+        span.range.from
+    } else {
+        span.range.until
+    }
+}
+
+fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
+    if let Some((from, until)) = grammar::window(text) {
+        return between_at(&from, &until, zone, now);
+    }
+    match grammar::span(text, zone, now) {
+        Some(span) => Ok(span.range),
+        None => bail!(
+            "cannot read `{}` as a date or a time\naccepted: {ACCEPTED}",
+            text.trim()
+        ),
+    }
+}
+
+fn between_at(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
+    let read = |text: &str| match grammar::span(text, zone, now) {
+        Some(span) => Ok(span),
+        // An unknown word is told of by the error of the whole.
+        None => bail!(
+            "cannot read `{}` as a date or a time\naccepted: {ACCEPTED}",
+            text.trim()
+        ),
+    };
+    let begun = read(from)?;
+    // A time of day alone belongs to the day of the beginning, or to the next one.
+    let ended = match grammar::time_of_day(until) {
+        Some(time) => {
+            let day = zone.local(begun.range.from).date_naive();
+            let same = zone.moment(day.and_time(time));
+            if same > begun.range.from {
+                same
+            } else {
+                zone.moment(day.succ_opt().unwrap_or(day).and_time(time))
+            }
+        }
+        None => end(read(until)?),
+    };
+    if ended <= begun.range.from {
+        bail!(
+            "the end `{}` is not after the beginning `{}`",
+            zone.shown(ended),
+            zone.shown(begun.range.from)
+        );
+    }
+    Ok(Range {
+        from: begun.range.from,
+        until: ended,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        // A Wednesday, 14:30 in Berlin.
+        "2025-09-17T12:30:00Z".parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check(text: &str, from: &str, until: &str) {
+        let range = range_at(text, Zone::named("Europe/Berlin").unwrap(), now()).unwrap();
+        let shown = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
+        assert_eq!(
+            (shown(range.from), shown(range.until)),
+            (from.into(), until.into()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn dates_and_times_are_read() {
+        check("2025-09-15", "2025-09-14 22:00:00", "2025-09-15 22:00:00");
+        check("2025-09", "2025-08-31 22:00:00", "2025-09-30 22:00:00");
+        check("2025", "2024-12-31 23:00:00", "2025-12-31 23:00:00");
+        check(
+            "2025-09-15T10:00",
+            "2025-09-15 08:00:00",
+            "2025-09-15 08:01:00",
+        );
+        check(
+            " 2025-09-15 10:00:30 ",
+            "2025-09-15 08:00:30",
+            "2025-09-15 08:00:31",
+        );
+        check(
+            "2025-09-15T10:00Z",
+            "2025-09-15 10:00:00",
+            "2025-09-15 10:01:00",
+        );
+        check(
+            "2025-09-15 10:00:00-05:30",
+            "2025-09-15 15:30:00",
+            "2025-09-15 15:30:01",
+        );
+        check(
+            "2025-09-15T10:00:00.250+00:00",
+            "2025-09-15 10:00:00",
+            "2025-09-15 10:00:01",
+        );
+        check(
+            "Sept 15, 2025",
+            "2025-09-14 22:00:00",
+            "2025-09-15 22:00:00",
+        );
+        check(
+            "15 September 2025 9:30pm",
+            "2025-09-15 19:30:00",
+            "2025-09-15 19:31:00",
+        );
+        check("Sep 15", "2025-09-14 22:00:00", "2025-09-15 22:00:00");
+        check("Dec 24", "2024-12-23 23:00:00", "2024-12-24 23:00:00");
+        check(
+            "february 2024",
+            "2024-01-31 23:00:00",
+            "2024-02-29 23:00:00",
+        );
+        check("9999-12-31", "9999-12-30 23:00:00", "9999-12-31 23:00:00");
+    }
+
+    #[test]
+    fn words_are_read() {
+        check("today", "2025-09-16 22:00:00", "2025-09-17 22:00:00");
+        check("yesterday", "2025-09-15 22:00:00", "2025-09-16 22:00:00");
+        check(
+            "yesterday 10:00",
+            "2025-09-16 08:00:00",
+            "2025-09-16 08:01:00",
+        );
+        check("monday", "2025-09-14 22:00:00", "2025-09-15 22:00:00");
+        check(
+            "last wednesday",
+            "2025-09-09 22:00:00",
+            "2025-09-10 22:00:00",
+        );
+        check("last week", "2025-09-07 22:00:00", "2025-09-14 22:00:00");
+        check("this month", "2025-08-31 22:00:00", "2025-09-30 22:00:00");
+        check("last 3 days", "2025-09-14 12:30:00", "2025-09-17 12:30:00");
+        check("past hour", "2025-09-17 11:30:00", "2025-09-17 12:30:00");
+        check("2h ago", "2025-09-17 10:30:00", "2025-09-17 11:30:00");
+        check("2 days ago", "2025-09-14 22:00:00", "2025-09-15 22:00:00");
+        check("a month ago", "2025-07-31 22:00:00", "2025-08-31 22:00:00");
+        check("now", "2025-09-17 12:30:00", "2025-09-17 12:30:01");
+        check("noon", "2025-09-17 10:00:00", "2025-09-17 10:01:00");
+    }
+
+    #[test]
+    fn windows_are_read() {
+        let day = ("2025-09-15 08:00:00", "2025-09-15 10:15:00");
+        for text in [
+            "2025-09-15 10:00..12:15",
+            "2025-09-15 10:00 .. 2025-09-15 12:15",
+            "2025-09-15T10:00 to 12:15",
+            "Sept 15, 2025 10:00-12:15",
+            "Sept 15, 2025 10:00 - 12:15",
+            "2025-09-15 10:00-12:15",
+            "monday 10am–12:15pm",
+        ] {
+            check(text, day.0, day.1);
+        }
+        check(
+            "today 9am..noon",
+            "2025-09-17 07:00:00",
+            "2025-09-17 10:00:00",
+        );
+        check("monday..now", "2025-09-14 22:00:00", "2025-09-17 12:30:00");
+        check(
+            "yesterday 22:00..02:00",
+            "2025-09-16 20:00:00",
+            "2025-09-17 00:00:00",
+        );
+        check(
+            "2025-09-01..2025-09-15",
+            "2025-08-31 22:00:00",
+            "2025-09-15 22:00:00",
+        );
+        check(
+            "2025-10-26 02:30..02:45",
+            "2025-10-26 00:30:00",
+            "2025-10-26 00:45:00",
+        );
+    }
+
+    #[test]
+    fn what_is_no_time_is_an_error_that_shows_the_accepted_forms() {
+        for text in [
+            "",
+            "soon",
+            "2025-13-01",
+            "2025-02-29",
+            "2025-09-15T25:00",
+            "15/09/2025",
+            "2025-09-15é10:00",
+            "' OR 1=1",
+            "10000-01-01",
+            "+262142-12-31",
+            "-262143-01-01 00:00Z",
+            "last 99999999999 days",
+            "99999999999999999999h ago",
+            "last 9999999 years",
+            "today..",
+            "..",
+            "13pm",
+        ] {
+            let error = range(text, Zone::default()).unwrap_err().to_string();
+            assert!(error.contains("accepted: 2025-09-15"), "{text}: {error}");
+        }
+        assert!(between("2025-09-16", "2025-09-15", Zone::default()).is_err());
+    }
+}

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conversation::ToolSpec;
-use crate::store::{Filter, Hit, SearchQuery, Store};
+use crate::store::{Filter, Hit, SearchQuery, Store, Whom};
 use crate::timeframe::{self, Zone};
 use crate::tools::Tool;
 
@@ -26,14 +26,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Returns the filter for the user's own history, or for another user's when that is allowed.
+    /// Returns the filter for the user's own history, or for others' when that is allowed.
     pub async fn filter(
         &self,
-        user: Option<&str>,
+        whom: Whom<'_>,
         from: Option<DateTime<Utc>>,
         until: Option<DateTime<Utc>>,
     ) -> Result<Filter> {
-        let scope = self.store.scope(&self.username, user).await?;
+        let scope = self.store.scope(&self.username, whom).await?;
         Ok(Filter::new(scope).within(from, until))
     }
 
@@ -104,7 +104,7 @@ impl Tool for SearchMemory {
             let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
             let until = arguments.to.as_deref();
             let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
-            let filter = self.0.filter(None, from, until).await?;
+            let filter = self.0.filter(Whom::Me, from, until).await?;
             let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
             let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
             query.ignore = Some(arguments.query);

@@ -16,7 +16,7 @@ use crate::agent::prompt::{Exchange, Prompt, React, Style};
 use crate::agent::{Agent, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
-use crate::store::{self, Base, Interaction, Journal, Session, Turn};
+use crate::store::{self, Base, Interaction, Journal, Session, Turn, Whom};
 use crate::tools::Toolbox;
 
 pub use memory::{Memory, SearchMemory};
@@ -111,6 +111,14 @@ impl Chat {
         }
     }
 
+    /// Goes on as another user, in a new session.
+    pub fn become_user(&mut self, username: String) {
+        self.memory.username = username;
+        let memory = SearchMemory(self.memory.clone());
+        self.settings.tools.replace(Arc::new(memory));
+        self.renew();
+    }
+
     /// Begins a new session with the same settings.
     pub fn renew(&mut self) {
         self.live = Live::new();
@@ -118,7 +126,7 @@ impl Chat {
 
     /// Goes on with a stored session: its turns are sent to the model again.
     pub async fn resume(&mut self, session: Session) -> Result<usize> {
-        let filter = self.memory.filter(None, None, None).await?;
+        let filter = self.memory.filter(Whom::Me, None, None).await?;
         let turns = self
             .memory
             .store

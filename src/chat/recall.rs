@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Chat;
 use crate::agent::prompt::{cost, room};
 use crate::agent::{Frontend, TurnEvent};
-use crate::store::{Interaction, SearchQuery};
+use crate::store::{Interaction, SearchQuery, Whom};
 use crate::timeframe::Zone;
 use crate::tools::shorten;
 
@@ -99,7 +99,7 @@ impl Chat {
     }
 
     async fn brought_back(&self, query: &str) -> Result<Vec<Interaction>> {
-        let filter = self.memory.filter(None, None, None).await?;
+        let filter = self.memory.filter(Whom::Me, None, None).await?;
         // The conversation so far is sent anyway.
         let filter = filter.except_session(&self.live.session_id);
         let mut search = SearchQuery::new(query, filter, self.settings.recall);

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind, Provider, ProviderError};
 use crate::repl::{Outcome, Repl};
-use crate::store::{self, Store};
+use crate::store::{self, Store, Whom};
 use crate::tools::{self, Access, Toolbox};
 use crate::ui::{Approvals, Ui};
 
@@ -43,7 +43,13 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
         embedder: Lazy::new(source),
     };
     match cli.command {
-        Sub::History(command) => {
+        Sub::History(mut command) => {
+            command.or_input(|| {
+                if io::stdin().is_terminal() {
+                    return Ok(String::new());
+                }
+                io::read_to_string(io::stdin()).context("cannot read standard input")
+            })?;
             let username = username(cli.user)?;
             let asked = runtime.block_on(async {
                 let memory = remember(options, username, &config, ui).await?;
@@ -250,10 +256,17 @@ async fn converse(
         facts: args.facts || config.facts,
     };
     let mut chat = Chat::new(memory, settings);
-    let filter = chat.memory.filter(None, None, None).await?;
+    let filter = chat.memory.filter(Whom::Me, None, None).await?;
     let session = match &args.session {
         Some(id) => Some(chat.memory.store.session(&filter, id).await?),
-        None if args.go_on => match chat.memory.store.sessions(&filter, Some(1)).await?.pop() {
+        None if args.go_on => match chat
+            .memory
+            .store
+            .sessions(&filter)
+            .await?
+            .into_iter()
+            .next()
+        {
             Some(summary) => Some(summary.session),
             None => bail!("there is no conversation to go on with"),
         },
@@ -329,7 +342,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn username(named: Option<String>) -> Result<String> {
     match named.filter(|name| !name.trim().is_empty()) {
-        Some(name) => Ok(name.trim().to_owned()),
+        Some(name) => store::username(&name),
         None => {
             whoami::username().context("cannot find out your user name: give one with `--user`")
         }

@@ -8,14 +8,16 @@ mod sessions;
 mod settings;
 mod show;
 mod similar;
+mod sql;
 mod stats;
 mod timeframe;
+mod users;
 
 use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::chat::{Chat, Memory};
-use crate::store::Filter;
+use crate::store::{Filter, Whom};
 use crate::timeframe as time;
 use crate::ui::Ui;
 
@@ -53,6 +55,9 @@ pub enum History {
     /// Find the whole interactions and ReAct cycles most like some words, or like another interaction
     #[command(name = "/similar")]
     Similar(similar::Args),
+    /// Ask with SQL, read-only, over interactions, react_cycles, sessions, users and passages
+    #[command(name = "/sql")]
+    Sql(sql::Args),
     /// Show one interaction, all of it
     #[command(name = "/show")]
     Show(show::ShowArgs),
@@ -68,6 +73,12 @@ pub enum History {
     /// List past conversations
     #[command(name = "/sessions")]
     Sessions(sessions::Args),
+    /// Print the last answer
+    #[command(name = "/last")]
+    Last(sessions::LastArgs),
+    /// List the users, or add, rename, grant and revoke
+    #[command(name = "/users")]
+    Users(users::UsersArgs),
     /// Show what is stored: rows, bytes on disk, tokens, embedding model
     #[command(name = "/stats")]
     Stats(stats::Args),
@@ -97,6 +108,15 @@ pub enum LiveCommand {
     /// List the tools, or switch one on or off
     #[command(name = "/tools")]
     Tools(settings::ToolsArgs),
+    /// Show who you are, or go on as another user
+    #[command(name = "/user")]
+    User(users::UserArgs),
+    /// Go on with a past conversation
+    #[command(name = "/resume")]
+    Resume(sessions::ResumeArgs),
+    /// Show the turns of this conversation
+    #[command(name = "/history")]
+    History(sessions::HistoryArgs),
     /// Begin a new conversation
     #[command(name = "/new")]
     New,
@@ -116,17 +136,28 @@ pub enum Flow {
 }
 
 impl History {
+    /// Lets a command take what it works on from standard input, where it was not given any.
+    pub fn or_input(&mut self, input: impl FnOnce() -> Result<String>) -> Result<()> {
+        match self {
+            History::Sql(args) => args.or_query(input),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks the history.
     pub async fn run(self, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
         match self {
             History::Search(args) => search::run(args, memory, ui).await,
             History::Timeframe(args) => timeframe::run(args, memory, ui).await,
             History::Similar(args) => similar::run(args, memory, ui).await,
+            History::Sql(args) => sql::run(args, memory, ui).await,
             History::Show(args) => show::show(args, memory, last, ui).await,
             History::Context(args) => show::context(args, memory, last, ui).await,
             History::Scratchpad(args) => show::scratchpad(args, memory, last, ui).await,
             History::Facts(args) => facts::run(args, memory, ui).await,
+            History::Last(args) => sessions::last(args, memory, last, ui).await,
             History::Sessions(args) => sessions::run(args, memory, ui).await,
+            History::Users(args) => users::users(args, memory, ui).await,
             History::Stats(args) => stats::run(args, memory, ui).await,
         }
     }
@@ -146,12 +177,32 @@ impl Command {
     }
 }
 
+/// Says whose history a command looks at.
+#[derive(Debug, clap::Args)]
+struct Whose {
+    /// Look at another user's history
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Look at the history of all users
+    #[arg(long, conflicts_with = "user")]
+    all_users: bool,
+}
+
+impl Whose {
+    fn whom(&self) -> Whom<'_> {
+        match &self.user {
+            _ if self.all_users => Whom::Everyone,
+            Some(user) => Whom::Named(user),
+            None => Whom::Me,
+        }
+    }
+}
+
 /// Are the arguments that narrow down what is found.
 #[derive(Debug, clap::Args)]
 struct Found {
-    /// Look in another user's history
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// Leave out what was said before this date or time
     #[arg(long, visible_alias = "since", value_name = "TIME")]
     from: Option<String>,
@@ -170,7 +221,7 @@ impl Found {
         let from = from.map(|text| time::from(text, zone)).transpose()?;
         let until = self.to.as_deref();
         let until = until.map(|text| time::until(text, zone)).transpose()?;
-        memory.filter(self.user.as_deref(), from, until).await
+        memory.filter(self.whose.whom(), from, until).await
     }
 
     fn limit(&self, default: usize) -> usize {
@@ -196,6 +247,9 @@ impl LiveCommand {
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
             LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
             LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
+            LiveCommand::User(args) => users::user(args, chat, ui).await?,
+            LiveCommand::Resume(args) => sessions::resume(args, chat, ui).await?,
+            LiveCommand::History(args) => sessions::history(args, chat, ui).await?,
             LiveCommand::New => {
                 chat.renew();
                 ui.setting("session", &chat.session_id().into())?;
@@ -210,6 +264,11 @@ impl LiveCommand {
 /// Returns whether what stands between double quotes is a phrase to a command, so that it has to be told of the quotes.
 pub fn takes_phrases(name: &str) -> bool {
     ["/search", "/s", "/recall", "/facts"].contains(&name)
+}
+
+/// Returns whether a command takes the rest of its line as it stands, quotes and all.
+pub fn takes_text(name: &str) -> bool {
+    name == "/sql"
 }
 
 /// Returns the name and the help of every command, in the order of `/help`.

@@ -2,27 +2,27 @@
 
 use anyhow::{Context, Result};
 
+use super::Whose;
 use crate::chat::Memory;
-use crate::store::{Filter, Interaction};
+use crate::store::{Filter, Interaction, Whom};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Which {
     /// The id of the interaction, or its first 4 characters or more; without it the last turn
     id: Option<String>,
-    /// Look in another user's history
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
 }
 
 impl Which {
     async fn find(&self, memory: &Memory, last: Option<&str>) -> Result<(Filter, Interaction)> {
-        let filter = memory.filter(self.user.as_deref(), None, None).await?;
+        let filter = memory.filter(self.whose.whom(), None, None).await?;
         let latest = memory.store.interactions_in(&filter, Some(1)).await?;
         let id = self
             .id
             .as_deref()
-            .or(last.filter(|_| self.user.is_none()))
+            .or(last.filter(|_| self.whose.whom() == Whom::Me))
             .or(latest.first().map(|turn| turn.interaction_id.as_str()))
             .context("nothing is recorded yet")?;
         let interaction = memory.store.interaction(&filter, id).await?;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::Whose;
 use crate::chat::Memory;
 use crate::ui::Ui;
 
@@ -11,16 +12,15 @@ pub struct Args {
     /// Words, or the id of an interaction (its first 4 characters or more)
     #[arg(required = true, allow_negative_numbers = true)]
     words: Vec<String>,
-    /// Search another user's history
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// Show at most this many results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     limit: Option<u16>,
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
-    let filter = memory.filter(args.user.as_deref(), None, None).await?;
+    let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
     let text = args.words.join(" ");
     let (hits, cycles) = if super::is_id(&text) {

@@ -1,14 +1,50 @@
-//! `/stats`: what is stored.
+//! `/stats`: what is stored, and what it adds up to.
 
 use anyhow::Result;
 
+use super::Whose;
 use crate::chat::Memory;
+use crate::store::By;
+use crate::timeframe;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  /stats\n  /stats --by model --from 'last month'\n  /stats --by day --from '14 days ago'"
+)]
+pub struct Args {
+    /// Add turns up by model, user, session, day or tool
+    #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true)]
+    by: Option<By>,
+    /// Leave out what was before this date or time
+    #[arg(long, visible_alias = "since", value_name = "TIME")]
+    from: Option<String>,
+    /// Leave out what was after this date or time
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
+}
 
-pub async fn run(_args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
-    let filter = memory.filter(None, None, None).await?;
-    ui.stats(&memory.store.stats(&filter).await?)
+pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+    let zone = memory.zone;
+    let from = args.from.as_deref();
+    let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
+    let until = args.to.as_deref();
+    let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
+    let filter = memory.filter(args.whose.whom(), from, until).await?;
+    let Some(by) = args.by else {
+        return ui.stats(&memory.store.stats(&filter).await?);
+    };
+    let day = |time| zone.local(time).format("%Y-%m-%d").to_string();
+    let mut groups = memory.store.groups(&filter, by, day).await?;
+    if by == By::User {
+        let names = memory.names().await?;
+        for group in &mut groups {
+            if let Some(name) = names.get(&group.key) {
+                group.key.clone_from(name);
+            }
+        }
+    }
+    ui.groups(by.as_str(), &groups)
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 
+use super::Whose;
 use crate::chat::Memory;
+use crate::store::Whom;
 use crate::timeframe::{self, Range, Zone};
 use crate::ui::Ui;
 
@@ -15,9 +17,8 @@ pub struct Args {
     /// A time, or the beginning and the end of a window; then whose history, if another user's
     #[arg(required = true, value_name = "WHEN")]
     words: Vec<String>,
-    /// Look in another user's history
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// Show at most this many, the latest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -25,9 +26,9 @@ pub struct Args {
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let (range, user) = read(&args.words, memory.zone)?;
-    let user = args.user.as_deref().or(user);
+    let whom = user.map_or(args.whose.whom(), Whom::Named);
     let filter = memory
-        .filter(user, Some(range.from), Some(range.until))
+        .filter(whom, Some(range.from), Some(range.until))
         .await?;
     ui.window(&range);
     let limit = args.limit.and_then(|limit| usize::try_from(limit).ok());

@@ -1,6 +1,6 @@
 //! Reads a line: blank, a command, or a message.
 
-use crate::commands::takes_phrases;
+use crate::commands::{takes_phrases, takes_text};
 
 /// Is what a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub fn parse(text: &str) -> Input {
     }
     if is_command(line) {
         let name = line.split(char::is_whitespace).next().unwrap_or_default();
+        if takes_text(name) {
+            return Input::Command(options_and_text(line));
+        }
         return Input::Command(words(line, takes_phrases(name)));
     }
     if let Some(rest) = line.strip_prefix("//") {
@@ -58,6 +61,26 @@ fn is_command(line: &str) -> bool {
     };
     let name = rest.split(char::is_whitespace).next().unwrap_or_default();
     !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '-')
+}
+
+/// Splits off the name of a command and the options before its text; the text stays as it is.
+fn options_and_text(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    loop {
+        let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        // The value of an option follows it, but for flags.
+        let is_value = words.last().is_some_and(|last: &String| {
+            last.starts_with("--") && !last.contains('=') && last != "--csv"
+        });
+        if rest.is_empty() || !(words.is_empty() || word.starts_with("--") || is_value) {
+            break;
+        }
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words.extend((!rest.is_empty()).then(|| rest.to_owned()));
+    words
 }
 
 /// Splits a line into words. A quote counts only at the start of a word, so `what's new` is two words.
@@ -131,6 +154,17 @@ mod tests {
             "/system \"an exact phrase\"",
             &["/system", "an exact phrase"],
         );
+        command(
+            "/sql --csv --limit 5 SELECT 'a  b', \"x\"\nFROM t",
+            &[
+                "/sql",
+                "--csv",
+                "--limit",
+                "5",
+                "SELECT 'a  b', \"x\"\nFROM t",
+            ],
+        );
+        command("/sql", &["/sql"]);
         command("/serch x", &["/serch", "x"]);
         command("/é", &["/é"]);
     }

@@ -8,6 +8,14 @@ use lancedb::expr::{DfExpr, col, is_in, lit};
 use super::Store;
 use super::table::{Record, Table};
 
+/// Says whose history is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom<'u> {
+    Me,
+    Named(&'u str),
+    Everyone,
+}
+
 /// Says whose rows may be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
@@ -123,22 +131,27 @@ fn moment(time: DateTime<Utc>) -> DfExpr {
 }
 
 impl Store {
-    /// Returns what the user called `me` may see of `other`'s history, or of their own when nobody else is named.
+    /// Returns what the user called `me` may see of the history of whom they ask for.
     ///
-    /// A user who has not said anything yet sees nothing; an admin may name another user.
-    pub async fn scope(&self, me: &str, other: Option<&str>) -> Result<Scope> {
+    /// A user who has not said anything yet sees nothing; an admin may name another user, or everyone.
+    pub async fn scope(&self, me: &str, whom: Whom<'_>) -> Result<Scope> {
         let user = self.user(me).await?;
-        let Some(other) = other.filter(|other| *other != me) else {
-            return Ok(Scope::User(
+        let is_admin = user.as_ref().is_some_and(super::User::is_admin);
+        match whom {
+            Whom::Named(other) if other != me => {
+                if !is_admin {
+                    bail!("`{me}` may not read the history of `{other}`");
+                }
+                match self.user(other).await? {
+                    Some(other) => Ok(Scope::User(other.user_id)),
+                    None => bail!("there is no user `{other}`"),
+                }
+            }
+            Whom::Everyone if is_admin => Ok(Scope::Everyone),
+            Whom::Everyone => bail!("`{me}` may not read the history of all users"),
+            Whom::Me | Whom::Named(_) => Ok(Scope::User(
                 user.map_or_else(String::new, |user| user.user_id),
-            ));
-        };
-        if !user.is_some_and(|user| user.is_admin()) {
-            bail!("`{me}` may not read the history of `{other}`");
-        }
-        match self.user(other).await? {
-            Some(other) => Ok(Scope::User(other.user_id)),
-            None => bail!("there is no user `{other}`"),
+            )),
         }
     }
 }

@@ -6,6 +6,7 @@ mod context;
 mod embed;
 mod facts;
 mod filter;
+mod groups;
 mod interaction;
 mod journal;
 mod maintenance;
@@ -17,6 +18,7 @@ mod score;
 mod search;
 mod session;
 mod similar;
+mod sql;
 mod stats;
 mod sync;
 mod table;
@@ -36,7 +38,8 @@ use table::Table;
 
 pub use context::Base;
 pub use facts::Fact;
-pub use filter::{Filter, Scope};
+pub use filter::{Filter, Scope, Whom};
+pub use groups::{By, Group};
 pub use interaction::Interaction;
 pub use journal::Journal;
 pub use passage::Origin;
@@ -44,8 +47,9 @@ pub use record::{Recovered, Turn};
 pub use search::{Found, Hit, Matched, Mode, SearchQuery};
 pub use session::{Session, SessionSummary};
 pub use similar::CycleHit;
+pub use sql::Rows;
 pub use stats::{Stats, TableStats};
-pub use user::User;
+pub use user::{User, username};
 
 /// Says where a store is and what embeds its text.
 #[derive(Clone)]

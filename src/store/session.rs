@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::filter::{Filter, find_one};
 use super::table::{Record, long_text, moment, text};
 use super::{Store, interaction};
+use crate::conversation::Usage;
 
 /// Holds one conversation, without its interactions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -76,6 +77,7 @@ const ALL: [&str; 12] = [
 pub struct SessionSummary {
     pub session: Session,
     pub turns: usize,
+    pub usage: Usage,
 }
 
 impl Store {
@@ -95,20 +97,26 @@ impl Store {
     }
 
     /// Returns the sessions within the filter's scope that had a turn within its time, latest first.
-    pub async fn sessions(
-        &self,
-        filter: &Filter,
-        limit: Option<usize>,
-    ) -> Result<Vec<SessionSummary>> {
+    pub async fn sessions(&self, filter: &Filter) -> Result<Vec<SessionSummary>> {
         let turns = self
             .interactions
-            .select(filter.expr(), &["session_id", "timestamp"], None, None)
+            .select(
+                filter.expr(),
+                &["session_id", "timestamp", "token_usage"],
+                None,
+                None,
+            )
             .await?;
-        let mut active: HashMap<String, (usize, DateTime<Utc>)> = HashMap::new();
+        let mut active: HashMap<String, (usize, DateTime<Utc>, Usage)> = HashMap::new();
         for turn in turns {
-            let entry = active.entry(turn.session_id).or_insert((0, turn.timestamp));
+            let usage = turn.usage().unwrap_or_default();
+            let entry =
+                active
+                    .entry(turn.session_id)
+                    .or_insert((0, turn.timestamp, Usage::default()));
             entry.0 += 1;
             entry.1 = entry.1.max(turn.timestamp);
+            entry.2 += usage;
         }
         let sessions = self
             .sessions
@@ -117,13 +125,16 @@ impl Store {
         let mut sessions: Vec<SessionSummary> = sessions
             .into_iter()
             .filter_map(|mut session| {
-                let &(turns, last_active) = active.get(&session.session_id)?;
+                let &(turns, last_active, usage) = active.get(&session.session_id)?;
                 session.last_active = last_active;
-                Some(SessionSummary { session, turns })
+                Some(SessionSummary {
+                    session,
+                    turns,
+                    usage,
+                })
             })
             .collect();
         sessions.sort_by_key(|summary| std::cmp::Reverse(summary.session.last_active));
-        sessions.truncate(limit.unwrap_or(usize::MAX));
         Ok(sessions)
     }
 

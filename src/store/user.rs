@@ -1,6 +1,6 @@
 //! The users table: who is who.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use lancedb::arrow::arrow_schema::Field;
 use lancedb::expr::{col, lit};
@@ -38,11 +38,29 @@ impl Record for User {
 const ALL: [&str; 4] = ["user_id", "username", "created_at", "metadata"];
 
 impl User {
+    /// Returns the word for what the user may do.
+    pub fn role(&self) -> &'static str {
+        if self.is_admin() { "admin" } else { "member" }
+    }
+
     /// Returns whether the user may read what others said.
     pub fn is_admin(&self) -> bool {
         serde_json::from_str::<Value>(&self.metadata)
             .is_ok_and(|metadata| metadata["role"] == "admin")
     }
+}
+
+/// Returns a name without blanks around it.
+///
+/// # Errors
+///
+/// Fails when it is empty or has control characters, which no one could see.
+pub fn username(name: &str) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        bail!("`{}` is no user name", name.escape_debug());
+    }
+    Ok(name.to_owned())
 }
 
 impl Store {
@@ -77,6 +95,72 @@ impl Store {
         };
         self.users.add(std::slice::from_ref(&user)).await?;
         Ok(user)
+    }
+
+    /// Adds a user, for an admin.
+    pub async fn add_user(&self, me: &str, name: &str) -> Result<()> {
+        let name = username(name)?;
+        self.must_be_admin(me, "add users").await?;
+        if self.user(&name).await?.is_some() {
+            bail!("there is a user `{name}` already");
+        }
+        self.ensure_user(&name).await?;
+        Ok(())
+    }
+
+    /// Gives a user another name: oneself, or anyone for an admin.
+    pub async fn rename_user(&self, me: &str, name: &str, new: &str) -> Result<()> {
+        let new = username(new)?;
+        if name != me {
+            self.must_be_admin(me, "rename others").await?;
+        }
+        let _lock = self.lock()?;
+        let mut user = self.known_user(name).await?;
+        if self.user(&new).await?.is_some() {
+            bail!("there is a user `{new}` already");
+        }
+        user.username = new;
+        self.users.replace("user_id", &[user]).await
+    }
+
+    /// Makes a user an admin, or a member again; the last admin stays one.
+    pub async fn set_admin(&self, me: &str, name: &str, admin: bool) -> Result<()> {
+        self.must_be_admin(me, "change roles").await?;
+        let _lock = self.lock()?;
+        let mut user = self.known_user(name).await?;
+        let admins = self.list_users().await?;
+        let admins = admins.iter().filter(|user| user.is_admin()).count();
+        if !admin && user.is_admin() && admins == 1 {
+            bail!("`{name}` is the only admin: `/users grant` another one first");
+        }
+        let mut metadata: Value = serde_json::from_str(&user.metadata).unwrap_or_default();
+        metadata["role"] = json!(if admin { "admin" } else { "member" });
+        user.metadata = metadata.to_string();
+        self.users.replace("user_id", &[user]).await
+    }
+
+    /// Returns the users that a user may see, oldest first: all of them for an admin, else only oneself.
+    pub async fn users_seen_by(&self, me: &str) -> Result<Vec<User>> {
+        let mut users = self.list_users().await?;
+        let is_admin = users
+            .iter()
+            .any(|user| user.username == me && user.is_admin());
+        users.retain(|user| is_admin || user.username == me);
+        Ok(users)
+    }
+
+    async fn known_user(&self, name: &str) -> Result<User> {
+        match self.user(name).await? {
+            Some(user) => Ok(user),
+            None => bail!("there is no user `{name}`"),
+        }
+    }
+
+    async fn must_be_admin(&self, me: &str, what: &str) -> Result<()> {
+        if !self.user(me).await?.is_some_and(|user| user.is_admin()) {
+            bail!("`{me}` is no admin and may not {what}");
+        }
+        Ok(())
     }
 
     /// Returns all users, oldest first.

@@ -97,6 +97,16 @@ impl Toolbox {
         names.iter().try_for_each(|name| self.switch(name, true))
     }
 
+    /// Puts a tool in the place of the one with the same name.
+    pub fn replace(&mut self, tool: Arc<dyn Tool>) {
+        let name = tool.spec().name;
+        for (known, _) in &mut self.0 {
+            if known.spec().name == name {
+                *known = Arc::clone(&tool);
+            }
+        }
+    }
+
     /// Offers no tool.
     pub fn clear(&mut self) {
         self.0.iter_mut().for_each(|(_, on)| *on = false);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
 use crate::timeframe::Range;
 use crate::tools::Toolbox;
 
@@ -154,6 +154,34 @@ pub fn facts(facts: &[Fact]) -> Value {
     json!({"type": "facts", "count": facts.len(), "facts": facts})
 }
 
+/// Returns what turns add up to.
+pub fn groups(by: &str, groups: &[Group]) -> Value {
+    json!({"type": "stats", "by": by, "count": groups.len(), "groups": groups})
+}
+
+/// Returns the turns of a conversation.
+pub fn history(turns: &[Interaction], names: &Names) -> Value {
+    let turns: Vec<Value> = turns.iter().map(|turn| brief(turn, names)).collect();
+    json!({"type": "history", "count": turns.len(), "interactions": turns})
+}
+
+/// Returns one turn in brief.
+pub fn last(interaction: &Interaction, names: &Names) -> Value {
+    with("last", brief(interaction, names))
+}
+
+/// Returns users.
+pub fn users(users: &[User]) -> Value {
+    let user = |user: &User| json!({"user_id": user.user_id, "username": user.username, "role": user.role(), "created_at": time(user.created_at)});
+    let users: Vec<Value> = users.iter().map(user).collect();
+    json!({"type": "users", "count": users.len(), "users": users})
+}
+
+/// Returns the rows of a query.
+pub fn rows(rows: &Rows) -> Value {
+    json!({"type": "sql", "columns": rows.columns, "count": rows.rows.len(), "more": rows.more, "rows": rows.rows})
+}
+
 /// Returns the tools.
 pub fn tools(tools: &Toolbox) -> Value {
     let tools: Vec<Value> = tools
@@ -202,6 +230,7 @@ pub fn sessions(sessions: &[SessionSummary]) -> Value {
             "last_active": time(session.last_active),
             "title": session.title,
             "turns": summary.turns,
+            "usage": summary.usage,
             "provider": session.provider,
             "model": session.model,
         })

@@ -2,6 +2,7 @@
 
 mod approval;
 mod json;
+mod lists;
 mod live;
 mod report;
 mod table;
@@ -19,7 +20,7 @@ pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Found, Hit, Interaction, SessionSummary, Stats};
+use crate::store::{CycleHit, Fact, Found, Hit, Interaction};
 use crate::timeframe::{Range, Zone};
 use crate::tools::Toolbox;
 use table::Look;
@@ -293,9 +294,7 @@ impl Ui {
             return Ok(());
         }
         self.print(&table::interactions(interactions, names, self.look()))?;
-        if more > 0 {
-            self.note(&format!("{more} earlier ones are not shown; raise --limit"));
-        }
+        self.more(more);
         Ok(())
     }
 
@@ -317,26 +316,6 @@ impl Ui {
             self.zone,
             self.color_out,
         ))
-    }
-
-    /// Shows sessions.
-    pub fn sessions(&self, sessions: &[SessionSummary]) -> Result<()> {
-        if self.json {
-            return self.print_json(&json::sessions(sessions));
-        }
-        if sessions.is_empty() {
-            self.note("there is no session yet");
-            return Ok(());
-        }
-        self.print(&table::sessions(sessions, self.look()))
-    }
-
-    /// Shows what the store is made of.
-    pub fn stats(&self, stats: &Stats) -> Result<()> {
-        if self.json {
-            return self.print_json(&json::stats(stats));
-        }
-        self.print(&table::stats(stats, self.look()))
     }
 
     /// Shows a setting, or that it was changed.

@@ -261,7 +261,7 @@ fn step(index: usize, step: &Step, color: bool) -> String {
         call(action, usize::MAX),
         dim("seen   ", color),
         outcome(step),
-        milliseconds(step.duration_ms),
+        milliseconds(i64::try_from(step.duration_ms).unwrap_or(i64::MAX)),
         visible(step.observation.trim_end()),
     ));
     text
@@ -322,10 +322,11 @@ pub fn outcome(step: &Step) -> String {
     }
 }
 
-fn milliseconds(duration: u64) -> String {
+/// Returns a duration in milliseconds, or in seconds from one on.
+pub fn milliseconds(duration: i64) -> String {
     match duration {
-        0..1000 => format!("{duration} ms"),
-        _ => seconds(i64::try_from(duration).unwrap_or(i64::MAX)),
+        ..1000 => format!("{duration} ms"),
+        _ => seconds(duration),
     }
 }
 

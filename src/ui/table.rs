@@ -1,13 +1,15 @@
 //! Tables that fit the terminal.
 
+use anyhow::Result;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
-use super::report::{moment, short, time};
+use super::report::{milliseconds, moment, short, time};
 use super::theme::{bytes, one_line, strong};
 use crate::chat::Quotes;
-use crate::store::{CycleHit, Fact, Hit, Interaction, SessionSummary, Stats};
+use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
 use crate::timeframe::Zone;
 use crate::tools::Toolbox;
 
@@ -184,6 +186,98 @@ pub fn facts(facts: &[Fact], look: Look) -> String {
     drawn(&table)
 }
 
+/// Draws what turns add up to; days with a bar each.
+pub fn groups(by: &str, groups: &[Group], look: Look) -> String {
+    const BAR: usize = 24;
+    let of_tool = by == "tool";
+    let mut headings = vec![by, if of_tool { "calls" } else { "turns" }, "failed"];
+    if !of_tool {
+        headings.extend(["tokens in", "out"]);
+    }
+    headings.extend(["p50", "p95", ""]);
+    let mut table = table(&headings, look);
+    let most = groups.iter().map(|group| group.count).max().unwrap_or(1);
+    for group in groups {
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let key = if by == "session" {
+            short(&group.key).to_owned()
+        } else {
+            cut(&group.key, look.width / 3)
+        };
+        let mut row = vec![
+            Cell::new(key),
+            right(group.count.to_string()),
+            right(group.failed.to_string()),
+        ];
+        if !of_tool {
+            let count = |tokens: Option<u64>| right(tokens.unwrap_or_default().to_string());
+            row.extend([
+                count(group.usage.input_tokens),
+                count(group.usage.output_tokens),
+            ]);
+        }
+        let bar = (group.count * BAR).div_ceil(most.max(1));
+        row.extend([
+            right(milliseconds(group.p50_ms)),
+            right(milliseconds(group.p95_ms)),
+            Cell::new(if by == "day" {
+                "▇".repeat(bar)
+            } else {
+                String::new()
+            }),
+        ]);
+        table.add_row(row);
+    }
+    drawn(&table)
+}
+
+/// Draws users.
+pub fn users(users: &[User], look: Look) -> String {
+    let mut table = table(&["user", "role", "since"], look);
+    for user in users {
+        table.add_row([
+            Cell::new(one_line(&user.username)),
+            Cell::new(user.role()),
+            Cell::new(moment(user.created_at, look.zone)).add_attribute(Attribute::Dim),
+        ]);
+    }
+    drawn(&table)
+}
+
+/// Draws the rows of a query.
+pub fn rows(rows: &Rows, look: Look) -> String {
+    let columns: Vec<&str> = rows.columns.iter().map(String::as_str).collect();
+    let mut table = table(&columns, look);
+    for row in &rows.rows {
+        table.add_row(row.iter().map(|value| {
+            let cell = Cell::new(cut(&text(value), 3 * look.width));
+            match value {
+                Value::Number(_) => cell.set_alignment(CellAlignment::Right),
+                _ => cell,
+            }
+        }));
+    }
+    drawn(&table)
+}
+
+/// Writes rows as comma-separated values.
+pub fn csv(rows: &Rows) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&rows.columns)?;
+    for row in &rows.rows {
+        writer.write_record(row.iter().map(text))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Draws the tools.
 pub fn tools(tools: &Toolbox, look: Look) -> String {
     let mut table = table(&["tool", "", "", "what it does"], look);
@@ -224,13 +318,21 @@ pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> 
 
 /// Draws sessions.
 pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
-    let mut table = table(&["last active", "id", "turns", "model", "title"], look);
+    let mut table = table(
+        &["last active", "id", "turns", "tokens", "model", "title"],
+        look,
+    );
     for summary in sessions {
         let session = &summary.session;
         table.add_row([
             Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
+            Cell::new(
+                summary.usage.input_tokens.unwrap_or_default()
+                    + summary.usage.output_tokens.unwrap_or_default(),
+            )
+            .set_alignment(CellAlignment::Right),
             Cell::new(one_line(&session.model)),
             Cell::new(cut(
                 session.title.as_deref().unwrap_or_default(),

@@ -15,7 +15,7 @@ use allm::chat::Memory;
 use allm::conversation::Status;
 use allm::embedder::{Embedder, Lazy, Source};
 use allm::store::{
-    Filter, Interaction, Journal, Options, SearchQuery, Session, Store, Turn, new_id, now,
+    Filter, Interaction, Journal, Options, SearchQuery, Session, Store, Turn, Whom, new_id, now,
 };
 use allm::timeframe::Zone;
 use chrono::TimeDelta;
@@ -157,7 +157,7 @@ async fn history(size: usize) {
         limit: 10,
     };
     let filter = memory
-        .filter(None, None, None)
+        .filter(Whom::Me, None, None)
         .await
         .expect("there is a scope");
 

@@ -1,0 +1,122 @@
+//! What is listed: sessions, turns, users, figures, rows of a query.
+
+use anyhow::Result;
+
+use super::{Names, Ui, json, table, theme};
+use crate::store::{Group, Interaction, Rows, SessionSummary, Stats, User};
+
+impl Ui {
+    /// Shows sessions, and how many more there are.
+    pub fn sessions(&self, sessions: &[SessionSummary], more: usize) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::sessions(sessions));
+        }
+        if sessions.is_empty() {
+            self.note("there is no such session");
+            return Ok(());
+        }
+        self.print(&table::sessions(sessions, self.look()))?;
+        self.more(more);
+        Ok(())
+    }
+
+    pub(super) fn more(&self, more: usize) {
+        if more > 0 {
+            self.note(&format!("{more} earlier ones are not shown; raise --limit"));
+        }
+    }
+
+    /// Shows what the store is made of.
+    pub fn stats(&self, stats: &Stats) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::stats(stats));
+        }
+        self.print(&table::stats(stats, self.look()))
+    }
+
+    /// Shows users.
+    pub fn users(&self, users: &[User]) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::users(users));
+        }
+        if users.is_empty() {
+            self.note("you have not said anything yet");
+            return Ok(());
+        }
+        self.print(&table::users(users, self.look()))
+    }
+
+    /// Shows the rows of a query.
+    pub fn rows(&self, rows: &Rows, csv: bool) -> Result<()> {
+        if csv {
+            self.print(&table::csv(rows)?)?;
+        } else if self.json {
+            self.print_json(&json::rows(rows))?;
+        } else if rows.columns.is_empty() {
+            self.note("no columns");
+        } else {
+            self.print(&table::rows(rows, self.look()))?;
+        }
+        if rows.more {
+            self.note(&format!(
+                "only the first {} rows are shown; raise --limit",
+                rows.rows.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Shows what turns add up to.
+    pub fn groups(&self, by: &str, groups: &[Group]) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::groups(by, groups));
+        }
+        if groups.is_empty() {
+            self.note("nothing to add up");
+            return Ok(());
+        }
+        self.print(&table::groups(by, groups, self.look()))
+    }
+
+    /// Says that a conversation goes on.
+    pub fn resumed(&self, session_id: &str, title: &str, turns: usize) -> Result<()> {
+        if self.json {
+            let session = serde_json::json!({"type": "resume", "session_id": session_id, "title": title, "turns": turns});
+            return self.print_json(&session);
+        }
+        let plural = super::report::plural(turns);
+        self.note(&format!("going on after {turns} turn{plural}: {title}"));
+        Ok(())
+    }
+
+    /// Shows the turns of the live conversation, whole.
+    pub fn history(&self, turns: &[Interaction], names: &Names, more: usize) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::history(turns, names));
+        }
+        if turns.is_empty() {
+            self.note("nothing has been said in this conversation yet");
+            return Ok(());
+        }
+        if more > 0 {
+            self.note(&format!("{more} earlier turns are not shown"));
+        }
+        for turn in turns {
+            let asked = theme::strong(
+                &theme::visible(&format!("> {}", turn.query)),
+                self.color_out,
+            );
+            self.print(&format!("{asked}\n{}\n", theme::visible(&turn.response)))?;
+            self.footer(turn);
+        }
+        Ok(())
+    }
+
+    /// Shows an answer and nothing else.
+    pub fn last(&self, interaction: &Interaction, names: &Names) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::last(interaction, names));
+        }
+        self.print(&theme::visible(&interaction.response))
+    }
+}

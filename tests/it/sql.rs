@@ -1,0 +1,234 @@
+//! SQL, sessions and figures over what is recorded.
+
+use serde_json::{Value, json};
+
+use crate::harness::Home;
+use crate::scripted::{self, Said, calls};
+use crate::server;
+
+fn filled() -> Home {
+    let home = Home::new();
+    let server = scripted::ollama(
+        Some(&["tools"]),
+        vec![
+            calls("current_time", json!({})),
+            Said::Text("It is \"late\", o'clock."),
+        ],
+    );
+    let run = home.allm().env("OLLAMA_HOST", &server.url);
+    run.args(["chat", "-p", "ollama"])
+        .stdin("what's the time?\nand now?\n")
+        .run()
+        .ok();
+    home
+}
+
+fn sql(home: &Home, query: &str) -> Value {
+    home.allm().args(["sql", "--json", query]).ok_json()
+}
+
+#[test]
+fn queries_join_group_and_count() {
+    let home = filled();
+    let rows = sql(
+        &home,
+        "SELECT count(*) AS n, min(status), sum(duration_ms) > 0, max(timestamp) FROM interactions",
+    );
+    assert_eq!(rows["columns"][0], "n");
+    let row = &rows["rows"][0];
+    assert_eq!(
+        (&row[0], &row[1], &row[2]),
+        (&json!(2), &json!("completed"), &json!(true))
+    );
+    assert!(row[3].as_str().unwrap().ends_with('Z'), "{row}");
+    let vectors = sql(&home, "SELECT context_embedding FROM interactions LIMIT 1");
+    assert_eq!(vectors["rows"], json!([["[384 floats]"]]));
+    let joined = sql(
+        &home,
+        "SELECT i.query, r.steps FROM react_cycles r JOIN interactions i USING (interaction_id) WHERE i.query LIKE '%what''s%'",
+    );
+    assert_eq!(joined["rows"], json!([["what's the time?", 1]]));
+    let limited = home.allm().args([
+        "sql",
+        "--limit",
+        "1",
+        "--csv",
+        "SELECT query, response FROM interactions ORDER BY timestamp",
+    ]);
+    let limited = limited.run().ok();
+    assert_eq!(
+        limited.stdout,
+        "query,response\nwhat's the time?,\"It is \"\"late\"\", o'clock.\"\n"
+    );
+    assert_eq!(
+        limited.stderr,
+        "only the first 1 rows are shown; raise --limit\n"
+    );
+    // In a chat the text of the query stays as it is; outside it may come from a pipe.
+    let inside = home.allm().args(["chat", "--json"]);
+    let inside = inside.stdin("/sql SELECT 'a  b' AS \"x y\"\n").run().ok();
+    assert_eq!(
+        (&inside.json()[0]["columns"], &inside.json()[0]["rows"]),
+        (&json!(["x y"]), &json!([["a  b"]]))
+    );
+    let piped = home
+        .allm()
+        .args(["sql", "--json"])
+        .stdin("SELECT\n  1 AS one")
+        .run()
+        .ok();
+    assert_eq!(piped.json()[0]["rows"], json!([[1]]));
+    let table = home
+        .allm()
+        .args(["sql", "SELECT model, 7 AS seven FROM interactions LIMIT 1"]);
+    assert_eq!(
+        table.run().ok().stdout,
+        " model            seven\n llama3.2:latest      7\n"
+    );
+}
+
+#[test]
+fn nothing_is_changed_and_no_file_is_read() {
+    let home = filled();
+    let secret = home.folder().join("secret.csv");
+    std::fs::write(&secret, "password\nhunter2\n").unwrap();
+    let path = secret.display();
+    for query in [
+        "DELETE FROM interactions".to_owned(),
+        "UPDATE interactions SET query = ''".to_owned(),
+        "INSERT INTO users SELECT * FROM users".to_owned(),
+        "DROP TABLE interactions".to_owned(),
+        "CREATE TABLE t AS SELECT 1".to_owned(),
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{path}'"),
+        "CREATE VIEW v AS SELECT 1".to_owned(),
+        "SET datafusion.execution.batch_size = 1".to_owned(),
+        format!("COPY (SELECT 1) TO '{path}'"),
+        format!("SELECT * FROM '{path}'"),
+        format!("SELECT * FROM read_csv('{path}')"),
+        "SELECT 1; SELECT 2".to_owned(),
+        "SELECT * FROM registry".to_owned(),
+        "SELEC 1".to_owned(),
+        " ".to_owned(),
+    ] {
+        let output = home.allm().args(["sql", "--json", &query]).run().fails(1);
+        let error = &output.json()[0];
+        assert_eq!(error["type"], "error", "{query}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    let refused = home
+        .allm()
+        .args(["sql", "DELETE FROM interactions"])
+        .run()
+        .fails(1);
+    assert_eq!(
+        refused.stderr,
+        "error: only SELECT is possible here\nhint: what is recorded is changed by `/forget` and `/cleanup` alone\n"
+    );
+    assert_eq!(
+        sql(&home, "SELECT count(*) FROM interactions")["rows"],
+        json!([[2]])
+    );
+    assert_eq!(
+        std::fs::read_to_string(&secret).unwrap(),
+        "password\nhunter2\n"
+    );
+}
+
+#[test]
+fn the_queries_of_the_readme_run() {
+    let home = filled();
+    let readme = include_str!("../../README.md");
+    let block = readme
+        .split("```sql\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let queries: Vec<&str> = block.lines().collect();
+    assert_eq!(queries.len(), 5);
+    for query in queries {
+        let rows = sql(&home, query);
+        let expected = u64::from(!query.contains("<> 'completed'"));
+        assert!(
+            rows["count"].as_u64().unwrap() >= expected,
+            "{query}: {rows}"
+        );
+    }
+}
+
+#[test]
+fn sessions_are_found_resumed_and_added_up() {
+    let home = Home::new();
+    let server = server::ollama(|question| format!("about {question}"));
+    let chat = |script: &str| {
+        let run = home.allm().env("OLLAMA_HOST", &server.url);
+        let run = run.args(["chat", "-p", "ollama", "--no-tools", "--json"]);
+        run.stdin(script).run().ok().json()
+    };
+    let first = chat("a deadlock in the pool\nand its cause\n");
+    chat("pancakes with cream\n");
+    let session = first[0]["session_id"].as_str().unwrap();
+    let ask = |args: &[&str]| {
+        home.allm()
+            .args(args.iter().copied())
+            .args(["--json"])
+            .ok_json()
+    };
+    let found = ask(&["sessions", "locks that block each other"]);
+    assert_eq!(
+        (&found["count"], &found["sessions"][0]["turns"]),
+        (&json!(1), &json!(2))
+    );
+    assert!(
+        found["sessions"][0]["usage"]["input_tokens"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
+    assert_eq!(ask(&["sessions"])["count"], 2);
+    let limited = home.allm().args(["sessions", "--limit", "1"]).run().ok();
+    assert!(
+        limited.stderr.contains("1 earlier ones are not shown"),
+        "{}",
+        limited.stderr
+    );
+    assert_eq!(ask(&["sessions", "--to", "yesterday"])["count"], 0);
+
+    let lines = chat(&format!(
+        "/resume {}\nand then?\n/history 2\n/last\n",
+        &session[..8]
+    ));
+    assert_eq!(
+        (&lines[0]["type"], &lines[0]["turns"]),
+        (&json!("resume"), &json!(2))
+    );
+    assert_eq!(lines[1]["session_id"], session);
+    let bodies = scripted::bodies(&server);
+    let sent = bodies.last().unwrap()["messages"].as_array().unwrap();
+    assert_eq!(sent.len(), 6, "{sent:?}");
+    assert_eq!(lines[2]["interactions"][0]["query"], "and its cause");
+    assert_eq!(
+        (&lines[3]["type"], &lines[3]["response"]),
+        (&json!("last"), &json!("about and then?"))
+    );
+    assert_eq!(
+        home.allm().args(["last"]).run().ok().stdout,
+        "about and then?\n"
+    );
+
+    for by in ["model", "user", "session", "day"] {
+        let stats = ask(&["stats", "--by", by]);
+        let groups = stats["groups"].as_array().unwrap();
+        let turns: u64 = groups
+            .iter()
+            .map(|group| group["count"].as_u64().unwrap())
+            .sum();
+        assert_eq!(turns, 4, "{by}: {stats}");
+    }
+    assert_eq!(ask(&["stats", "--by", "user"])["groups"][0]["key"], "alice");
+    assert_eq!(ask(&["stats", "--by", "session"])["groups"][0]["count"], 3);
+    assert_eq!(ask(&["stats", "--by", "tool"])["count"], 0);
+    let table = home.allm().args(["stats", "--by", "day"]).run().ok();
+    assert!(table.stdout.contains('▇'), "{}", table.stdout);
+}

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 
 use super::Store;
-use crate::embedder::Embedder as _;
 
 /// Holds the passages of one text; a vector is missing where none was asked for.
 pub type Embedded = Vec<(String, Option<Vec<f32>>)>;

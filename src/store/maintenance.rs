@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
 
 use super::Store;
+use super::index::{self, Kind};
 use super::table::{Record, Table};
 
 /// How many versions a table gets between two rounds.
@@ -22,7 +23,8 @@ impl Store {
             .is_ok_and(|version| version % EVERY == 0)
     }
 
-    /// Puts small files together and removes versions of more than an hour ago. One process does so at a time.
+    /// Brings indices up to date, puts small files together and removes versions of more than an hour ago. One process does so at a
+    /// time.
     pub async fn maintain(&self) -> Result<()> {
         let path = self.options.beside("maintenance.lock");
         let lock = super::lock_file(&path)?;
@@ -33,9 +35,38 @@ impl Store {
                 return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
             }
         }
+        // First the indices: what they cover is put together with what they do not only then.
+        index::maintain(
+            &self.passages,
+            &[
+                ("interaction_id", Kind::Ordered),
+                ("timestamp", Kind::Ordered),
+                ("user_id", Kind::Few),
+                ("source", Kind::Few),
+                ("text", Kind::Words),
+                ("embedding", Kind::Meaning),
+            ],
+        )
+        .await?;
         compact(&self.passages).await?;
+        let cycles = [
+            ("interaction_id", Kind::Ordered),
+            ("timestamp", Kind::Ordered),
+            ("user_id", Kind::Few),
+            ("scratchpad_embedding", Kind::Meaning),
+        ];
+        index::maintain(&self.react_cycles, &cycles).await?;
         compact(&self.react_cycles).await?;
+        let interactions = [
+            ("interaction_id", Kind::Ordered),
+            ("session_id", Kind::Ordered),
+            ("timestamp", Kind::Ordered),
+            ("user_id", Kind::Few),
+            ("context_embedding", Kind::Meaning),
+        ];
+        index::maintain(&self.interactions, &interactions).await?;
         compact(&self.interactions).await?;
+        index::maintain(&self.sessions, &[("session_id", Kind::Ordered)]).await?;
         compact(&self.sessions).await
     }
 }

@@ -7,6 +7,7 @@ mod embed;
 mod facts;
 mod filter;
 mod groups;
+mod index;
 mod interaction;
 mod journal;
 mod maintenance;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, SubsecRound, Utc};
 
-use crate::embedder::{Embedder as _, Lazy};
+use crate::embedder::Lazy;
 use table::Table;
 
 pub use context::Base;

@@ -32,6 +32,8 @@ impl Origin {
 
 /// The most that is findable of one observation, in bytes: what a model is told of it.
 const LONGEST_OBSERVATION: usize = 64 << 10;
+/// The most passages that are made of one observation.
+const PASSAGES_OF_OBSERVATION: usize = 64;
 /// How many passages of one observation get a vector; the rest is found by its words. Each costs a fraction of a second.
 const EMBEDDED: usize = 4;
 /// How many passages of all observations of a turn get a vector.
@@ -103,7 +105,14 @@ impl Passage {
         first: usize,
         pieces: &super::embed::Embedded,
     ) -> Vec<Passage> {
-        let pieces = pieces.iter().filter(|(text, _)| !text.trim().is_empty());
+        let most = match origin {
+            Origin::Observation => PASSAGES_OF_OBSERVATION,
+            _ => usize::MAX,
+        };
+        let pieces = pieces
+            .iter()
+            .filter(|(text, _)| !text.trim().is_empty())
+            .take(most);
         let passage =
             |(position, (text, embedding)): (usize, &(String, Option<Vec<f32>>))| Passage {
                 passage_id: new_id(),

@@ -161,9 +161,7 @@ impl Store {
     async fn write(&self, turns: &mut [Turn]) -> Result<Option<anyhow::Error>> {
         let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
         sessions.dedup_by_key(|session| &session.session_id);
-        for session in sessions {
-            self.ensure_session(session).await?;
-        }
+        self.ensure_sessions(&sessions).await?;
         let findable: Vec<Vec<Findable>> = turns.iter().map(findable).collect();
         let texts: Vec<_> = findable
             .iter()

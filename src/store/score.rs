@@ -23,7 +23,15 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
 
 /// Returns the words of a text; `snake_case` and `a.b.c` are looked for by their parts.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.unicode_words()
+    // Only scripts without blanks between words need the tables of Unicode, and they take their time.
+    let (plain, other) = if text.is_ascii() {
+        (text, "")
+    } else {
+        ("", text)
+    };
+    let other = other.unicode_words();
+    std::iter::once(plain)
+        .chain(other)
         .flat_map(|word| word.split(|c: char| !c.is_alphanumeric()))
         .filter(|word| !word.is_empty())
 }

@@ -15,7 +15,7 @@ use super::score::{Sample, Score, Terms};
 /// How many passages each way of looking contributes at least.
 const CANDIDATES: usize = 100;
 /// How many passages are read to learn how rare words are.
-const SAMPLED: usize = 2_000;
+const SAMPLED: usize = 1_000;
 
 /// Says how to look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -257,34 +257,39 @@ impl Store {
 
     /// Fills in the interactions, each question and answer once, best first.
     async fn hits(&self, query: &SearchQuery, ranked: Vec<(Passage, Score)>) -> Result<Vec<Hit>> {
-        let ids: Vec<String> = ranked
-            .iter()
-            .map(|(passage, _)| passage.interaction_id.clone())
-            .collect();
-        let mut interactions = self.by_id(&query.filter, &ids).await?;
         let mut hits: Vec<Hit> = Vec::new();
         let mut places: HashMap<(String, String), usize> = HashMap::new();
-        for (passage, score) in ranked {
-            // A passage whose interaction is not there yet belongs to a turn that is just being recorded.
-            let Some(interaction) = interactions.remove(&passage.interaction_id) else {
-                continue;
-            };
-            let said = (interaction.query.clone(), interaction.response.clone());
-            if let Some(&place) = places.get(&said) {
-                hits[place].count += 1;
-                continue;
+        // Interactions are read as they are needed: there are many more candidates than hits.
+        for some in ranked.chunks(query.limit.saturating_mul(2).max(20)) {
+            let ids = some
+                .iter()
+                .map(|(passage, _)| passage.interaction_id.clone());
+            let mut interactions = self.by_id(&query.filter, &ids.collect::<Vec<_>>()).await?;
+            for (passage, score) in some {
+                // A passage whose interaction is not there yet belongs to a turn that is just being recorded.
+                let Some(interaction) = interactions.remove(&passage.interaction_id) else {
+                    continue;
+                };
+                let said = (interaction.query.clone(), interaction.response.clone());
+                if let Some(&place) = places.get(&said) {
+                    hits[place].count += 1;
+                    continue;
+                }
+                places.insert(said, hits.len());
+                hits.push(Hit {
+                    interaction,
+                    score: score.total(),
+                    similarity: score.similarity,
+                    matched: Some(Matched {
+                        source: passage.source.clone(),
+                        text: passage.text.clone(),
+                    }),
+                    count: 1,
+                });
             }
-            places.insert(said, hits.len());
-            hits.push(Hit {
-                interaction,
-                score: score.total(),
-                similarity: score.similarity,
-                matched: Some(Matched {
-                    source: passage.source,
-                    text: passage.text,
-                }),
-                count: 1,
-            });
+            if hits.len() >= query.limit {
+                break;
+            }
         }
         hits.truncate(query.limit);
         Ok(hits)

@@ -1,11 +1,11 @@
 //! The sessions table: stored conversations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use lancedb::arrow::arrow_schema::{DataType, Field};
-use lancedb::expr::{col, lit};
+use lancedb::expr::{col, is_in, lit};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Filter, find_one};
@@ -81,19 +81,33 @@ pub struct SessionSummary {
 }
 
 impl Store {
-    /// Writes the session's row, once.
-    pub async fn ensure_session(&self, session: &Session) -> Result<()> {
-        let known = || {
-            self.sessions
-                .count(Some(col("session_id").eq(lit(session.session_id.as_str()))))
-        };
-        if known().await? == 0 {
-            let _lock = self.lock()?;
-            if known().await? == 0 {
-                self.sessions.add(std::slice::from_ref(session)).await?;
-            }
+    /// Writes the rows of sessions that are not there yet, in one commit.
+    pub async fn ensure_sessions(&self, sessions: &[&Session]) -> Result<()> {
+        if self.unknown(sessions).await?.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let _lock = self.lock()?;
+        let unknown = self.unknown(sessions).await?;
+        self.sessions.add(&unknown).await
+    }
+
+    /// Returns those that have no row, each once.
+    async fn unknown(&self, sessions: &[&Session]) -> Result<Vec<Session>> {
+        let ids = sessions
+            .iter()
+            .map(|session| lit(session.session_id.as_str()));
+        let these = is_in(col("session_id"), ids.collect());
+        let known = self
+            .sessions
+            .select(Some(these), &["session_id"], None, None)
+            .await?;
+        let mut known: HashSet<String> = known.into_iter().map(|row| row.session_id).collect();
+        let is_new = |session: &&&Session| known.insert(session.session_id.clone());
+        Ok(sessions
+            .iter()
+            .filter(is_new)
+            .map(|session| (*session).clone())
+            .collect())
     }
 
     /// Returns the sessions within the filter's scope that had a turn within its time, latest first.

@@ -11,10 +11,14 @@ use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
 use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
-use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select};
+use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select, VectorQuery};
 use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// How many times more rows than wanted are compared exactly, and how many parts of a vector index are looked into.
+const REFINED: u32 = 5;
+const PROBES: usize = 32;
 
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
 pub trait Record: Serialize + DeserializeOwned {
@@ -158,14 +162,39 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
+        // An index keeps the vectors coarsely; the best of them are compared exactly.
+        let query = self.inner.query().nearest_to(vector)?;
+        let query = query.refine_factor(REFINED).nprobes(PROBES)?;
+        self.near(query, column, filter, columns, limit).await
+    }
+
+    /// Does the same without an index.
+    pub async fn nearest_exactly(
+        &self,
+        column: &str,
+        vector: &[f32],
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
+        let query = self.inner.query().nearest_to(vector)?.bypass_vector_index();
+        self.near(query, column, filter, columns, limit).await
+    }
+
+    async fn near(
+        &self,
+        query: VectorQuery,
+        column: &str,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
-        let mut query = self
-            .inner
-            .query()
-            .nearest_to(vector)?
+        let mut query = query
             .column(column)
-            .distance_type(DistanceType::Cosine);
-        query = query.select(Select::columns(&columns)).limit(limit);
+            .distance_type(DistanceType::Cosine)
+            .select(Select::columns(&columns))
+            .limit(limit);
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
         }

@@ -1,9 +1,12 @@
-//! Benchmarks, on a real store with the bundled model: `cargo bench`. Prints medians and 95th percentiles.
+//! Benchmarks, on a real store: `cargo bench`. Prints medians and 95th percentiles, and what history they were measured on.
 //!
-//! The histories are synthetic and seeded; making them is not measured.
+//! Histories of 1,000, 10,000 and 100,000 interactions, and of 1,000,000 with `ALLM_SLOW_TESTS` set, are synthetic and seeded; making
+//! them is not measured. Their vectors come from words and not from the model, which would take hours; the model is measured apart.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+
+mod synthetic;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -11,35 +14,32 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use allm::chat::Memory;
-use allm::conversation::Status;
-use allm::embedder::{Embedder, Lazy, Source};
-use allm::store::{
-    Filter, Interaction, Journal, Options, SearchQuery, Session, Store, Turn, Whom, new_id, now,
-};
-use allm::timeframe::Zone;
+use allm::embedder::{Lazy, Source};
+use allm::store::{By, Filter, Journal, Options, Scope, SearchQuery, Store, new_id, now};
 use chrono::TimeDelta;
+use synthetic::{Words, text, turn};
 use tokio::runtime::Runtime;
 
-const TOPICS: [&str; 8] = [
-    "a linker error in the build",
-    "the deadlock between two locks",
-    "baking bread with rye flour",
-    "an index for the slow query",
-    "the retry policy of the client",
-    "names for the new module",
-    "the flight to Lisbon in spring",
-    "training a small language model",
-];
+/// How often each thing is measured.
+const RUNS: u64 = 20;
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime starts");
     println!("{:<44} {:>10} {:>10}", "", "p50", "p95");
     embedding();
-    for size in [1_000, 10_000] {
-        runtime.block_on(history(size));
+    let mut sizes = vec![1_000, 10_000, 100_000];
+    if std::env::var_os("ALLM_SLOW_TESTS").is_some() {
+        sizes.push(1_000_000);
     }
-    start_up();
+    // A size that is named is measured alone.
+    if let Some(size) = std::env::args().find_map(|argument| argument.parse().ok()) {
+        sizes = vec![size];
+    }
+    for size in sizes {
+        let home = tempfile::tempdir().expect("a folder can be made");
+        runtime.block_on(history(size, home.path()));
+        fresh_processes(home.path());
+    }
 }
 
 /// Prints the median and the 95th percentile of `times` runs.
@@ -49,21 +49,13 @@ fn report(what: &str, mut times: Vec<Duration>) {
     println!("{what:<44} {:>7.1} ms {:>7.1} ms", at(50), at(95));
 }
 
-fn timed(runs: usize, mut run: impl FnMut(usize)) -> Vec<Duration> {
+fn timed(runs: u64, mut run: impl FnMut(u64)) -> Vec<Duration> {
     let time = |index| {
         let start = Instant::now();
         run(index);
         start.elapsed()
     };
     (0..runs).map(time).collect()
-}
-
-fn sentence(seed: usize) -> String {
-    let topic = TOPICS[seed % TOPICS.len()];
-    format!(
-        "Number {seed}: what did we decide about {topic}, and why was option {} not good enough?",
-        seed * 7919 % 1000
-    )
 }
 
 fn embedding() {
@@ -73,13 +65,16 @@ fn embedding() {
         timed(1, |_| assert!(lazy.get().is_ok())),
     );
     let embedder = lazy.get().expect("the bundled model loads");
-    for (what, length) in [("of 25 words", 1), ("of 150 words", 6)] {
+    let one = |seed: u64| {
+        let question = format!("what did we decide about option {seed}, and why?");
+        black_box(embedder.embed(&[&question]).expect("a text embeds"));
+    };
+    report("embed one question", timed(RUNS, one));
+    for words in [25, 150] {
         let texts: Vec<String> = (0..200)
             .map(|seed| {
-                (0..length)
-                    .map(|part| sentence(seed * 10 + part))
-                    .collect::<Vec<_>>()
-                    .join(" ")
+                let number = |at: u64| format!("option {} of {at} ", seed * 7919 + at);
+                (0..words / 4).map(number).collect()
             })
             .collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -87,127 +82,119 @@ fn embedding() {
         black_box(embedder.embed(&texts).expect("texts embed"));
         println!(
             "{:<44} {:>6.1} texts/s",
-            format!("embed 200 texts {what}"),
+            format!("embed 200 texts of {words} words"),
             200.0 / start.elapsed().as_secs_f64()
         );
     }
 }
 
-/// How many texts there are in a history: few enough for the embedder's cache, so that writing it takes no hour.
-const DISTINCT: usize = 400;
-
-fn turn(session: &Session, seed: usize) -> Turn {
-    let mut interaction = Interaction::begin(
-        &session.session_id,
-        &sentence(seed),
-        now() - TimeDelta::minutes(i64::try_from(seed).unwrap_or_default()),
-    );
-    interaction.response = format!("We took option {}", sentence(seed + 1));
-    interaction.status = Status::Completed;
-    interaction.user_id.clone_from(&session.user_id);
-    Turn {
-        uri: String::new(),
-        username: "bench".to_owned(),
-        session: session.clone(),
-        interaction,
-        steps: Vec::new(),
-        quotes_only: false,
-        quoting: Vec::new(),
-    }
-}
-
-/// Measures recording and finding in a history of `size` turns.
-async fn history(size: usize) {
-    let home = tempfile::tempdir().expect("a folder can be made");
-    let embedder = Lazy::new(Source::Bundled);
+/// Measures a history of `size` interactions in `home`.
+async fn history(size: u64, home: &Path) {
     let options = Options {
-        home: home.path().to_owned(),
-        uri: home.path().join("lancedb").display().to_string(),
-        embedder: embedder.clone(),
+        home: home.to_owned(),
+        uri: home.join("lancedb").display().to_string(),
+        embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
     };
     let store = Arc::new(Store::open(options).await.expect("a store opens"));
-    let user = store
-        .ensure_user("bench")
-        .await
-        .expect("a user can be made");
-    let session = Session {
-        session_id: new_id(),
-        user_id: user.user_id.clone(),
-        ..Session::default()
-    };
-    let turns: Vec<Turn> = (0..size)
-        .map(|seed| {
-            let mut turn = turn(&session, seed % DISTINCT);
-            turn.interaction.timestamp =
-                now() - TimeDelta::minutes(i64::try_from(seed).unwrap_or_default());
-            turn
-        })
-        .collect();
+    let mut users = Vec::new();
+    for name in ["bench", "alice", "bob", "o'brien"] {
+        let user = store.ensure_user(name).await.expect("a user is made");
+        users.push((user.user_id, user.username));
+    }
     let start = Instant::now();
-    store.import(turns).await.expect("turns are written");
+    for first in (0..size).step_by(10_000) {
+        let turns = (first..size.min(first + 10_000)).map(|number| turn(number, size, &users));
+        store
+            .import(turns.collect())
+            .await
+            .expect("turns are written");
+    }
+    let written = start.elapsed();
+    let start = Instant::now();
+    store.maintain().await.expect("upkeep runs");
     println!(
-        "-- {size} interactions, written in {:.0} s, {:.1} kB each",
+        "-- {size} interactions, written in {:.0} s, upkeep {:.0} s, {:.1} kB each on disk",
+        written.as_secs_f64(),
         start.elapsed().as_secs_f64(),
-        kilobytes(home.path()) / size as f64
+        kilobytes(home) / size as f64
     );
-    let memory = Memory {
-        store: Arc::clone(&store),
-        username: "bench".to_owned(),
-        zone: Zone::default(),
-        limit: 10,
-    };
-    let filter = memory
-        .filter(Whom::Me, None, None)
-        .await
-        .expect("there is a scope");
+    let mine = Filter::new(Scope::User(users[0].0.clone()));
+    recording(&store, size, &users).await;
+    searching(&store, &mine).await;
+    listing(&store, &mine).await;
+    println!("{:<44} {:>7.0} MB", "peak memory", peak_memory());
+}
 
+async fn recording(store: &Store, size: u64, users: &[(String, String)]) {
     let mut journal: Option<Journal> = None;
-    let (mut all, mut embedding) = (Vec::new(), Vec::new());
-    for seed in 0..20 {
-        let mut turn = turn(&session, size + seed);
+    let mut times = Vec::new();
+    for number in 0..RUNS {
+        let mut turn = turn(size + number, size + RUNS, users);
+        turn.session.session_id = new_id();
+        let start = Instant::now();
         store
             .begin(&mut journal, &mut turn)
             .await
             .expect("a turn begins");
-        let start = Instant::now();
-        let texts = [turn.interaction.query.as_str(), &turn.interaction.response];
-        black_box(
-            embedder
-                .get()
-                .and_then(|embedder| embedder.embed(&texts))
-                .expect("texts embed"),
-        );
-        embedding.push(start.elapsed());
-        // The embeddings now come from the cache, so what is left is the recording itself.
-        let start = Instant::now();
         let journal = journal.as_mut().expect("the journal is open");
-        store
-            .record(journal, &mut turn, &["{}".to_owned()], None)
-            .await
-            .expect("a turn is recorded");
-        all.push(start.elapsed());
+        let bodies = ["{}".to_owned()];
+        let recorded = store.record(journal, &mut turn, &bodies, None);
+        recorded.await.expect("a turn is recorded");
+        times.push(start.elapsed());
     }
-    report("embed one turn (two texts of 25 words)", embedding);
-    report("record one turn, embedding apart", all);
-
-    finding(&store, &filter).await;
+    report("record one turn, embedding apart", times);
 }
 
-async fn finding(store: &Store, filter: &Filter) {
-    let mut times = Vec::new();
-    for seed in 0..20 {
-        let text = format!("{} again, number {seed}", TOPICS[seed % 8]);
-        let query = SearchQuery::new(text, filter.clone(), 10);
-        let start = Instant::now();
-        let hits = store.search(&query).await.expect("a search runs").hits;
-        times.push(start.elapsed());
-        assert_eq!(hits.len(), 10);
+async fn searching(store: &Store, mine: &Filter) {
+    let month = now() - TimeDelta::days(30);
+    for (what, filter) in [
+        ("/search, all users", Filter::new(Scope::Everyone)),
+        ("/search, own history", mine.clone()),
+        (
+            "/search, own history, last month",
+            mine.clone().within(Some(month), None),
+        ),
+    ] {
+        let mut times = Vec::new();
+        for seed in 0..RUNS {
+            let query = SearchQuery::new(text(seed + 77, seed, 8), filter.clone(), 10);
+            let start = Instant::now();
+            black_box(store.search(&query).await.expect("a search runs"));
+            times.push(start.elapsed());
+        }
+        report(what, times);
     }
-    report("/search, the query's embedding included", times);
     let mut times = Vec::new();
+    for seed in 0..RUNS {
+        let start = Instant::now();
+        let words = text(seed + 77, seed, 8);
+        let similar = store.similar_to_text(&words, mine, 10);
+        black_box(similar.await.expect("a search runs"));
+        times.push(start.elapsed());
+    }
+    report("/similar", times);
+    let mut found = 0;
+    for seed in 0..RUNS {
+        let text = text(seed + 177, seed * 3, 10);
+        let everyone = Filter::new(Scope::Everyone);
+        found += store
+            .recall_of_index(&text, &everyone, 10)
+            .await
+            .expect("both searches run");
+    }
+    println!(
+        "{:<44} {:>7.3}",
+        "recall@10 of the vector index",
+        found as f64 / RUNS as f64 / 10.0
+    );
+}
+
+async fn listing(store: &Store, mine: &Filter) {
+    let (mut hours, mut latest, mut stats, mut days, mut sql) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for hour in 0..20 {
-        let until = now() - TimeDelta::hours(hour);
-        let window = filter
+        let until = now() - TimeDelta::hours(hour * 40);
+        let window = mine
             .clone()
             .within(Some(until - TimeDelta::hours(1)), Some(until));
         let start = Instant::now();
@@ -217,9 +204,54 @@ async fn finding(store: &Store, filter: &Filter) {
                 .await
                 .expect("a window is read"),
         );
-        times.push(start.elapsed());
+        hours.push(start.elapsed());
+        let start = Instant::now();
+        black_box(
+            store
+                .interactions_in(mine, Some(20))
+                .await
+                .expect("turns are read"),
+        );
+        latest.push(start.elapsed());
+        let start = Instant::now();
+        black_box(store.stats(mine).await.expect("figures are read"));
+        stats.push(start.elapsed());
+        let start = Instant::now();
+        let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d").to_string();
+        black_box(
+            store
+                .groups(mine, By::Day, day)
+                .await
+                .expect("figures are read"),
+        );
+        days.push(start.elapsed());
+        let start = Instant::now();
+        let query =
+            "SELECT date_trunc('day', timestamp) AS day, count(*) FROM interactions GROUP BY day";
+        black_box(
+            store
+                .sql(mine.scope(), query, 1000)
+                .await
+                .expect("a query runs"),
+        );
+        sql.push(start.elapsed());
     }
-    report("/timeframe of one hour", times);
+    report("/timeframe of one hour", hours);
+    report("the latest 20", latest);
+    report("/stats", stats);
+    report("/stats --by day", days);
+    report("/sql GROUP BY day", sql);
+}
+
+/// Returns the most memory this process has had, in megabytes; 0 where the system does not say.
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number
+        .and_then(|number| number.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1e3
 }
 
 fn kilobytes(folder: &Path) -> f64 {
@@ -235,34 +267,33 @@ fn kilobytes(folder: &Path) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-fn start_up() {
-    let home = tempfile::tempdir().expect("a folder can be made");
+fn fresh_processes(home: &Path) {
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_allm"));
         command
             .args(args)
-            .env("ALLM_HOME", home.path())
+            .env("ALLM_HOME", home)
+            .env("ALLM_USER", "bench")
             .env("OLLAMA_HOST", "http://127.0.0.1:9")
-            .env_remove("OPENAI_API_KEY");
-        command
+            .env_remove("OPENAI_API_KEY")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         assert!(command.status().expect("the binary starts").success());
     };
-    println!("-- a fresh process");
-    report("allm --version", timed(20, |_| run(&["--version"])));
-    run(&["chat", "first"]);
+    println!("   in a fresh process");
+    report("allm --version", timed(RUNS, |_| run(&["--version"])));
     report(
         "allm chat, empty script (prompt ready)",
-        timed(20, |_| run(&["chat"])),
-    );
-    report(
-        "allm chat, one question offline",
-        timed(10, |_| run(&["chat", "where is it?"])),
+        timed(RUNS, |_| run(&["chat"])),
     );
     report(
         "allm search",
-        timed(10, |_| run(&["search", "where is it?"])),
+        timed(RUNS, |_| run(&["search", "where is it?"])),
     );
+    report(
+        "allm timeframe",
+        timed(RUNS, |_| run(&["timeframe", "last 2 hours"])),
+    );
+    report("allm stats", timed(RUNS, |_| run(&["stats"])));
 }

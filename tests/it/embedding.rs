@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use allm::embedder::{Embedder, Lazy, Source};
+use allm::embedder::{Lazy, Source};
 use serde_json::Value;
 
 use crate::harness::Home;

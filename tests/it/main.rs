@@ -20,3 +20,4 @@ mod shell;
 mod sql;
 mod talk;
 mod tools;
+mod upkeep;

@@ -1,0 +1,192 @@
+//! Makes histories that look like real ones, from a seed: topics with words of their own, common words among them, people and
+//! sessions of uneven size, two years of time. Vectors come from the words, so that what shares a topic is alike.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use allm::conversation::{Status, Step, ToolCall, Usage};
+use allm::embedder::Embedder;
+use allm::store::{Interaction, Session, Turn, now};
+use anyhow::Result;
+use chrono::TimeDelta;
+use serde_json::json;
+
+/// The length of the vectors, that of the bundled model.
+pub const DIMENSION: usize = 384;
+const TOPICS: u64 = 400;
+/// How many words a topic has to itself, and how many all topics share.
+const OWN: u64 = 40;
+const COMMON: u64 = 2_000;
+/// In minutes: two years.
+const SPAN: u64 = 2 * 365 * 24 * 60;
+
+/// Is a small generator of numbers that are the same everywhere (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Returns a word that can be said.
+fn word(number: u64) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "ka", "lo", "mi", "ter", "sun", "pra", "vel", "dor", "nex", "qui", "bar", "zo", "fi",
+        "gra", "hul", "jen",
+    ];
+    let mut numbers = Numbers(number);
+    let length = 2 + numbers.below(3);
+    (0..length)
+        .map(|_| SYLLABLES[usize::try_from(numbers.below(16)).unwrap_or_default()])
+        .collect()
+}
+
+/// Returns some sentences about a topic.
+pub fn text(seed: u64, topic: u64, words: u64) -> String {
+    let mut numbers = Numbers(seed);
+    let mut text = String::new();
+    for at in 0..words {
+        // A third of the words are the topic's own, the frequent ones first.
+        let number = if numbers.below(3) == 0 {
+            1_000_000 + topic * OWN + numbers.below(OWN).min(numbers.below(OWN))
+        } else {
+            numbers
+                .below(COMMON)
+                .min(numbers.below(COMMON))
+                .min(numbers.below(COMMON))
+        };
+        text.push_str(&word(number));
+        text.push_str(if at % 12 == 11 { ". " } else { " " });
+    }
+    text.trim_end().to_owned()
+}
+
+/// Returns turn number `number` of a history; `users` holds the ids of its people, the busiest first.
+pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
+    let session = number / 8;
+    let mut numbers = Numbers(session);
+    let topic = numbers.below(TOPICS).min(numbers.below(TOPICS));
+    let busiest = numbers
+        .below(users.len() as u64)
+        .min(numbers.below(users.len() as u64));
+    let (user_id, username) = users[usize::try_from(busiest).unwrap_or_default()].clone();
+    let mut numbers = Numbers(number + 1_000_003);
+    let age = SPAN * (of - number) / of;
+    let at = now() - TimeDelta::minutes(i64::try_from(age).unwrap_or_default());
+    let session_id = format!("{session:08x}-0000-4000-8000-000000000000");
+    let query = text(number * 2, topic, 8 + numbers.below(16));
+    let mut interaction = Interaction::begin(&session_id, &query, at);
+    let words = 30 + numbers.below(120);
+    interaction.response = text(number * 2 + 1, topic, words);
+    interaction.user_id.clone_from(&user_id);
+    interaction.status = Status::Completed;
+    "ollama".clone_into(&mut interaction.provider);
+    let models = ["llama3.2", "qwen3", "gpt-oss"];
+    models[usize::try_from(numbers.below(3)).unwrap_or_default()]
+        .clone_into(&mut interaction.model);
+    interaction.duration_ms = i64::try_from(500 + numbers.below(20_000)).unwrap_or_default();
+    interaction.token_usage = json!(Usage {
+        input_tokens: Some(200 + numbers.below(4000)),
+        output_tokens: Some(words),
+    })
+    .to_string();
+    let step = || Step {
+        thought: text(number * 3, topic, 15),
+        action: Some(ToolCall {
+            id: String::new(),
+            name: "search_files".to_owned(),
+            arguments: json!({"regex": word(topic)}),
+        }),
+        observation: text(number * 5, topic, 40),
+        success: true,
+        error: None,
+        started_at: at,
+        duration_ms: 20,
+    };
+    Turn {
+        uri: String::new(),
+        username,
+        session: Session {
+            session_id,
+            user_id,
+            created_at: at,
+            last_active: at,
+            title: Some(query),
+            ..Session::default()
+        },
+        interaction,
+        steps: if number.is_multiple_of(10) {
+            vec![step()]
+        } else {
+            Vec::new()
+        },
+        quotes_only: false,
+        quoting: Vec::new(),
+    }
+}
+
+/// Embeds a text as the sum of vectors of its words, rare words more than common ones.
+#[derive(Default)]
+pub struct Words(Mutex<HashMap<String, Vec<f32>>>);
+
+impl Words {
+    fn add(&self, word: &str, sum: &mut [f32]) {
+        let mut known = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let vector = known.entry(word.to_owned()).or_insert_with(|| {
+            let seed = word.bytes().fold(7, |seed: u64, byte| {
+                seed.wrapping_mul(31).wrapping_add(byte.into())
+            });
+            let mut numbers = Numbers(seed);
+            (0..DIMENSION)
+                .map(|_| numbers.below(2_001) as f32 / 1_000.0 - 1.0)
+                .collect()
+        });
+        sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += *x);
+    }
+}
+
+impl Embedder for Words {
+    fn name(&self) -> &'static str {
+        "all-MiniLM-L6-v2"
+    }
+
+    fn dimension(&self) -> usize {
+        DIMENSION
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let embed = |text: &&str| {
+            let mut sum = vec![0.0; DIMENSION];
+            for word in text.split([' ', '.']).filter(|word| !word.is_empty()) {
+                self.add(word, &mut sum);
+            }
+            let length = sum
+                .iter()
+                .map(|x| x * x)
+                .sum::<f32>()
+                .sqrt()
+                .max(f32::EPSILON);
+            for x in &mut sum {
+                *x /= length;
+            }
+            sum
+        };
+        Ok(texts.iter().map(embed).collect())
+    }
+
+    fn passages<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
+        Ok(vec![text])
+    }
+}

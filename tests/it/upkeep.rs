@@ -1,0 +1,74 @@
+//! Indices: made in the background when a history has grown, and no condition for finding what is new.
+
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "the generator's numbers are small"
+)]
+
+#[path = "../bench/synthetic.rs"]
+mod synthetic;
+
+use allm::embedder::{Lazy, Source};
+use allm::store::{Filter, Journal, Options, Scope, SearchQuery, Store, new_id};
+use synthetic::{Words, turn};
+
+#[tokio::test]
+async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options {
+        home: home.path().to_owned(),
+        uri: home.path().join("lancedb").display().to_string(),
+        embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
+    };
+    let store = Store::open(options).await.unwrap();
+    let user = store.ensure_user("alice").await.unwrap();
+    let users = [(user.user_id.clone(), user.username)];
+    let turns = (0..1_200).map(|number| turn(number, 1_200, &users));
+    store.import(turns.collect()).await.unwrap();
+    let filter = Filter::new(Scope::User(user.user_id));
+    let unindexed = async || -> Vec<(&str, usize)> {
+        let tables = store.stats(&filter).await.unwrap().tables.into_iter();
+        let grown = tables.filter(|table| table.rows >= 1_000);
+        grown
+            .map(|table| (table.name, table.unindexed_rows))
+            .collect()
+    };
+    assert_eq!(
+        unindexed().await,
+        [("interactions", 1_200), ("passages", 2_640)]
+    );
+    store.maintain().await.unwrap();
+    assert_eq!(unindexed().await, [("interactions", 0), ("passages", 0)]);
+
+    let mut late = turn(1_201, 1_202, &users);
+    late.session.session_id = new_id();
+    late.interaction.query = "the quokka of Rottnest".to_owned();
+    let mut journal: Option<Journal> = None;
+    store.begin(&mut journal, &mut late).await.unwrap();
+    let bodies = ["{}".to_owned()];
+    let journal = journal.as_mut().unwrap();
+    store
+        .record(journal, &mut late, &bodies, None)
+        .await
+        .unwrap();
+    for text in ["quokka", "\"quokka of rottnest\""] {
+        let found = store
+            .search(&SearchQuery::new(text, filter.clone(), 3))
+            .await
+            .unwrap();
+        assert_eq!(
+            found.hits[0].interaction.query, "the quokka of Rottnest",
+            "{text}"
+        );
+        assert!(found.notices.is_empty(), "{:?}", found.notices);
+    }
+    // With the index and without it the same words are found.
+    let old = turn(600, 1_200, &users).interaction;
+    let words: Vec<&str> = old.response.split(' ').take(6).collect();
+    let found = SearchQuery::new(format!("\"{}\"", words.join(" ")), filter.clone(), 3);
+    let found = store.search(&found).await.unwrap();
+    assert_eq!(found.hits[0].interaction.response, old.response);
+    store.maintain().await.unwrap();
+    assert_eq!(unindexed().await, [("interactions", 0), ("passages", 0)]);
+    assert_eq!(store.count(&filter).await.unwrap(), 1_201);
+}

@@ -147,9 +147,10 @@ impl Store {
                 )
                 .await?;
             let complete = candidates.complete;
-            let ranked = rank(query, &terms, &sample, candidates.passages);
+            let (ranked, cut) = rank(query, &terms, &sample, candidates.passages);
             found.hits = self.hits(query, ranked).await?;
-            if complete || found.hits.len() == query.limit {
+            // Where some were not worth showing, those after them are not, either.
+            if complete || cut || found.hits.len() == query.limit {
                 return Ok(found);
             }
             fetched = fetched.saturating_mul(4);
@@ -335,13 +336,14 @@ struct Candidates {
     complete: bool,
 }
 
-/// Returns the best passage of each interaction, best first.
+/// Returns the best passage of each interaction, best first, and whether some were not worth showing.
 fn rank(
     query: &SearchQuery,
     terms: &Terms,
     sample: &Sample,
     candidates: Vec<(Passage, Option<f32>)>,
-) -> Vec<(Passage, Score)> {
+) -> (Vec<(Passage, Score)>, bool) {
+    let mut cut = false;
     let texts = candidates.iter().map(|(passage, _)| passage.text.as_str());
     let unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
     let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
@@ -358,6 +360,7 @@ fn rank(
             Some(least) => score.total() >= least,
             None => !terms.phrases().is_empty() || score.is_worthwhile(unknown),
         };
+        cut |= !shown;
         let better = best
             .get(&passage.interaction_id)
             .is_none_or(|(_, known)| known.total() < score.total());
@@ -372,7 +375,7 @@ fn rank(
             .total_cmp(&left.total())
             .then_with(|| a.interaction_id.cmp(&b.interaction_id))
     });
-    ranked
+    (ranked, cut)
 }
 
 fn and(a: Option<DfExpr>, b: Option<DfExpr>) -> Option<DfExpr> {

@@ -36,7 +36,10 @@ fn main() {
         sizes = vec![size];
     }
     for size in sizes {
-        let home = tempfile::tempdir().expect("a folder can be made");
+        let mut home = tempfile::tempdir().expect("a folder can be made");
+        // To look closer at one of them afterwards.
+        home.disable_cleanup(std::env::var_os("ALLM_KEEP_HISTORY").is_some());
+        println!("-- {}", home.path().display());
         runtime.block_on(history(size, home.path()));
         fresh_processes(home.path());
     }

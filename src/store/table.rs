@@ -16,8 +16,8 @@ use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How many times more rows than wanted are compared exactly, and how many parts of a vector index are looked into.
-const REFINED: u32 = 5;
+/// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
+const REFINED: usize = 300;
 const PROBES: usize = 32;
 
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
@@ -164,7 +164,8 @@ impl<R: Record> Table<R> {
     ) -> Result<Vec<(R, f32)>> {
         // An index keeps the vectors coarsely; the best of them are compared exactly.
         let query = self.inner.query().nearest_to(vector)?;
-        let query = query.refine_factor(REFINED).nprobes(PROBES)?;
+        let factor = u32::try_from(REFINED.div_ceil(limit.max(1)).max(2))?;
+        let query = query.refine_factor(factor).nprobes(PROBES)?;
         self.near(query, column, filter, columns, limit).await
     }
 

@@ -165,7 +165,7 @@ fn explain(error: DataFusionError) -> anyhow::Error {
     let (message, hint) = if refused {
         (
             "only SELECT is possible here".to_owned(),
-            "what is recorded is changed by `/forget` and `/cleanup` alone".to_owned(),
+            "the history is read here, and changed nowhere but in a chat".to_owned(),
         )
     } else if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
         (

@@ -122,7 +122,7 @@ fn nothing_is_changed_and_no_file_is_read() {
         .fails(1);
     assert_eq!(
         refused.stderr,
-        "error: only SELECT is possible here\nhint: what is recorded is changed by `/forget` and `/cleanup` alone\n"
+        "error: only SELECT is possible here\nhint: the history is read here, and changed nowhere but in a chat\n"
     );
     assert_eq!(
         sql(&home, "SELECT count(*) FROM interactions")["rows"],

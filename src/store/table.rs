@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 /// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
 const REFINED: usize = 300;
-const PROBES: usize = 32;
+const PROBES: usize = 48;
 
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
 pub trait Record: Serialize + DeserializeOwned {

@@ -86,3 +86,16 @@ impl Status {
         }
     }
 }
+
+/// Returns the first characters of an id, which all commands accept for it.
+pub fn short_id(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// Cuts a text to so many characters, and says with `…` that there is more.
+pub fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
+}

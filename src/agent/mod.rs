@@ -61,8 +61,15 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Makes a step of the thought before the answer, or before the turn was cut short.
+    /// Settles what is open: how long an interrupted tool ran, and a step for the thought before the answer, or before the turn was
+    /// cut short.
     pub fn close(&mut self) {
+        if let Some(step) = self.steps.last_mut()
+            && step.error.as_deref() == Some(INTERRUPTED)
+        {
+            let ran = Utc::now() - step.started_at;
+            step.duration_ms = u64::try_from(ran.num_milliseconds()).unwrap_or_default();
+        }
         let thought = std::mem::take(&mut self.thought).trim().to_owned();
         if let (false, Some((started_at, asked))) = (thought.is_empty(), self.asked) {
             self.steps.push(Step {

@@ -134,7 +134,10 @@ impl Agent {
                 transcript.hear(&Piece::Text(thought), frontend);
             }
         }
-        transcript.style.get_or_insert(style);
+        // Without tools nothing was learnt about how they are called.
+        if !told.is_empty() {
+            transcript.style.get_or_insert(style);
+        }
         Ok(Reply { text, calls })
     }
 }

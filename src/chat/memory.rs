@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::conversation::ToolSpec;
 use crate::store::{Filter, Hit, SearchQuery, Store, Whom};
 use crate::timeframe::{self, Zone};
-use crate::tools::Tool;
+use crate::tools::{Tool, read, spec};
 
 /// Is the history as one user may see it.
 #[derive(Clone)]
@@ -73,22 +73,17 @@ impl SearchMemory {
 impl Tool for SearchMemory {
     fn spec(&self) -> ToolSpec {
         let text = |description: &str| json!({"type": "string", "description": description});
-        ToolSpec {
-            name: SearchMemory::NAME.to_owned(),
-            description:
-                "Search what the user and you said in past conversations, by meaning and by words."
-                    .to_owned(),
-            parameters: json!({
-                "type": "object",
-                "properties": {
-                    "query": text("What to look for."),
-                    "from": text("Leave out what was said before this date or time, for example 2025-09-15 or 2025-09-15T10:00."),
-                    "to": text("Leave out what was said after this date or time."),
-                    "limit": {"type": "integer", "description": format!("How many results, {SHOWN} if left out.")},
-                },
-                "required": ["query"],
+        spec(
+            SearchMemory::NAME,
+            "Search what the user and you said in past conversations, by meaning and by words.",
+            json!({
+                "query": text("What to look for."),
+                "from": text("Leave out what was said before this date or time, for example 2025-09-15 or 2025-09-15T10:00."),
+                "to": text("Leave out what was said after this date or time."),
+                "limit": {"type": "integer", "description": format!("How many results, {SHOWN} if left out.")},
             }),
-        }
+            &["query"],
+        )
     }
 
     fn mutates(&self) -> bool {
@@ -97,8 +92,7 @@ impl Tool for SearchMemory {
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
-            let arguments: Arguments =
-                serde_json::from_value(arguments).context("the arguments do not fit the tool")?;
+            let arguments: Arguments = read(&arguments)?;
             let zone = self.0.zone;
             let from = arguments.from.as_deref();
             let from = from.map(|text| timeframe::from(text, zone)).transpose()?;

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::prompt::{Exchange, Prompt, React, Style};
 use crate::agent::{Agent, Frontend, Transcript};
-use crate::conversation::{Status, Step};
+use crate::conversation::{Status, Step, cut};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::store::{self, Base, Interaction, Journal, Session, Turn, Whom};
 use crate::tools::Toolbox;
@@ -375,8 +375,5 @@ fn metadata(failure: Option<&ProviderError>, quotes: &Quotes, transcript: &Trans
 fn title(query: &str) -> String {
     const LONGEST: usize = 80;
     let line = query.trim().lines().next().unwrap_or_default();
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
-        None => line.to_owned(),
-    }
+    cut(line, LONGEST)
 }

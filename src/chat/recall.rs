@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Chat;
 use crate::agent::prompt::{cost, room};
 use crate::agent::{Frontend, TurnEvent};
+use crate::conversation::short_id;
 use crate::store::{Interaction, SearchQuery, Whom};
 use crate::timeframe::Zone;
 use crate::tools::shorten;
@@ -31,11 +32,7 @@ pub struct Quotes {
 impl fmt::Display for Quotes {
     /// Says which interactions are quoted and what that takes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<&str> = self
-            .ids
-            .iter()
-            .map(|id| id.get(..8).unwrap_or(id))
-            .collect();
+        let ids: Vec<&str> = self.ids.iter().map(|id| short_id(id)).collect();
         write!(
             f,
             "recalled {} (about {} tokens)",
@@ -125,10 +122,7 @@ fn quote(interactions: &[Interaction], room: usize, zone: Zone) -> Quotes {
         let text = format!(
             "\n\n--- {} · {}\nUser: {}\nAssistant: {}",
             zone.local(interaction.timestamp).format("%Y-%m-%d %H:%M"),
-            interaction
-                .interaction_id
-                .get(..8)
-                .unwrap_or(&interaction.interaction_id),
+            short_id(&interaction.interaction_id),
             shorten(interaction.query.trim(), share / 4),
             shorten(interaction.response.trim(), share / 2),
         );

@@ -14,11 +14,12 @@ mod timeframe;
 mod users;
 
 use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::chat::{Chat, Memory};
 use crate::store::{Filter, Whom};
-use crate::timeframe as time;
+use crate::timeframe::{self as time, Zone};
 use crate::ui::Ui;
 
 /// Is one line of the shell that is a command.
@@ -198,17 +199,34 @@ impl Whose {
     }
 }
 
+/// Says from when and up to when a command looks.
+#[derive(Debug, clap::Args)]
+struct When {
+    /// Leave out what was before this date or time
+    #[arg(long, visible_alias = "since", value_name = "TIME")]
+    from: Option<String>,
+    /// Leave out what was after this date or time; a date means the end of that day
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+}
+
+type Bound = Option<DateTime<Utc>>;
+
+impl When {
+    fn bounds(&self, zone: Zone) -> Result<(Bound, Bound)> {
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        let from = from.map(|text| time::from(text, zone)).transpose()?;
+        Ok((from, to.map(|text| time::until(text, zone)).transpose()?))
+    }
+}
+
 /// Are the arguments that narrow down what is found.
 #[derive(Debug, clap::Args)]
 struct Found {
     #[command(flatten)]
     whose: Whose,
-    /// Leave out what was said before this date or time
-    #[arg(long, visible_alias = "since", value_name = "TIME")]
-    from: Option<String>,
-    /// Leave out what was said after this date or time; a date means the end of that day
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    #[command(flatten)]
+    when: When,
     /// Show at most this many results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     limit: Option<u16>,
@@ -216,11 +234,7 @@ struct Found {
 
 impl Found {
     async fn filter(&self, memory: &Memory) -> Result<Filter> {
-        let zone = memory.zone;
-        let from = self.from.as_deref();
-        let from = from.map(|text| time::from(text, zone)).transpose()?;
-        let until = self.to.as_deref();
-        let until = until.map(|text| time::until(text, zone)).transpose()?;
+        let (from, until) = self.when.bounds(memory.zone)?;
         memory.filter(self.whose.whom(), from, until).await
     }
 
@@ -327,16 +341,20 @@ fn help(command: Option<&str>, ui: &Ui) -> Result<()> {
             .collect();
         return ui.print_json(&serde_json::json!({"type": "help", "commands": commands}));
     }
+    let line = Line::command();
+    let named: Vec<_> = line
+        .get_subcommands()
+        .map(|command| (names_of(command).join(", "), command.get_about()))
+        .collect();
+    let widest = named
+        .iter()
+        .map(|(names, _)| names.len())
+        .max()
+        .unwrap_or_default();
     let mut text = String::new();
-    for command in Line::command().get_subcommands() {
-        let names = names_of(command).join(", ");
-        text.push_str(&format!(
-            "{names:<17} {}\n",
-            command
-                .get_about()
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        ));
+    for (names, about) in named {
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        text.push_str(&format!("{names:<widest$}  {about}\n"));
     }
     text.push_str("\nAnything else is said to the model; //text sends /text. `/help /search` explains one command.");
     ui.print(&text)

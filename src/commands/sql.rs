@@ -39,11 +39,8 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     if query.trim().is_empty() {
         bail!("there is no query: `/sql SELECT count(*) FROM interactions`");
     }
-    let scope = memory
-        .store
-        .scope(&memory.username, args.whose.whom())
-        .await?;
+    let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = usize::try_from(args.limit)?;
-    let rows = memory.store.sql(&scope, &query, limit).await?;
+    let rows = memory.store.sql(&filter, &query, limit).await?;
     ui.rows(&rows, args.csv)
 }

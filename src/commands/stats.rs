@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 
-use super::Whose;
+use super::{When, Whose};
 use crate::chat::Memory;
 use crate::store::By;
-use crate::timeframe;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -16,22 +15,15 @@ pub struct Args {
     /// Add turns up by model, user, session, day or tool
     #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true)]
     by: Option<By>,
-    /// Leave out what was before this date or time
-    #[arg(long, visible_alias = "since", value_name = "TIME")]
-    from: Option<String>,
-    /// Leave out what was after this date or time
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    #[command(flatten)]
+    when: When,
     #[command(flatten)]
     whose: Whose,
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let zone = memory.zone;
-    let from = args.from.as_deref();
-    let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
-    let until = args.to.as_deref();
-    let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
+    let (from, until) = args.when.bounds(zone)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let Some(by) = args.by else {
         return ui.stats(&memory.store.stats(&filter).await?);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::lines::Lines;
 use super::url::{is_loopback, shown};
 use super::{ChatEvent, ChatStream, ProviderError, Settings};
+use crate::conversation::cut;
 
 /// The longest wait that a server may ask for before a request is tried again.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -312,13 +313,6 @@ fn message(body: &str) -> Option<String> {
     });
     let text = cut(found.unwrap_or(body).trim(), 300);
     (!text.is_empty()).then_some(text)
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// Returns 250 ms, doubled with each attempt, and spread by half so that many clients do not come back at once.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError};
-use crate::conversation::{Message, ToolCall};
+use crate::conversation::{Message, ToolCall, short_id};
 
 /// The tool that searches the history.
 const SEARCH: &str = "search_memory";
@@ -98,7 +98,7 @@ fn answer(observation: &str) -> String {
         text.push_str(&format!(
             "\n\n{} · {} · {about}\n{quoted}",
             hit.date,
-            hit.interaction_id.get(..8).unwrap_or(&hit.interaction_id)
+            short_id(&hit.interaction_id)
         ));
     }
     text

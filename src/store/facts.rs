@@ -6,7 +6,6 @@ use lancedb::expr::{col, lit};
 
 use super::Store;
 use super::filter::Filter;
-use super::interaction::ALL;
 use super::passage::{Origin, Passage};
 use super::table::Order;
 
@@ -28,10 +27,7 @@ impl Store {
         let texts = facts.iter().map(|fact| (fact.clone(), usize::MAX));
         let embedded = self.embed(texts.collect()).await?;
         let this = col("interaction_id").eq(lit(interaction_id));
-        let mut rows = self
-            .interactions
-            .select(Some(this), &ALL, None, Some(1))
-            .await?;
+        let mut rows = self.interactions.whole(this).await?;
         let interaction = rows
             .first_mut()
             .context("the interaction of the facts is not stored")?;

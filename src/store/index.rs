@@ -56,19 +56,19 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
         let made = table.create_index(&[*column], index).execute().await;
         made.with_context(|| format!("cannot index `{column}` of `{}`", R::NAME))?;
     }
-    let options = OptimizeOptions::default();
-    if table
-        .optimize(OptimizeAction::Index(options))
-        .await
-        .is_err()
-    {
-        // A full-text index that cannot be merged is made anew next time; until then the rows are looked through.
-        for index in table.list_indices().await? {
-            if columns.iter().any(|(column, kind)| {
-                *kind == Kind::Words && index.columns.iter().any(|known| known == column)
-            }) {
-                table.drop_index(&index.name).await?;
-            }
+    let update = OptimizeAction::Index(OptimizeOptions::default());
+    let Err(error) = table.optimize(update).await else {
+        return Ok(());
+    };
+    // Another writer was quicker: the next round does it.
+    if format!("{error:?}").contains("Conflict") {
+        return Err(error.into());
+    }
+    // A full-text index that cannot be merged is made anew in the next round; until then the rows are looked through.
+    let is_words = |column: &String| columns.contains(&(column.as_str(), Kind::Words));
+    for index in table.list_indices().await? {
+        if index.columns.iter().any(is_words) {
+            table.drop_index(&index.name).await?;
         }
     }
     Ok(())

@@ -100,25 +100,6 @@ impl Record for Interaction {
     }
 }
 
-/// All columns.
-pub const ALL: [&str; 15] = [
-    "interaction_id",
-    "session_id",
-    "user_id",
-    "timestamp",
-    "query",
-    "response",
-    "context_verbatim",
-    "context_embedding",
-    "facts_extracted",
-    "token_usage",
-    "duration_ms",
-    "provider",
-    "model",
-    "status",
-    "metadata",
-];
-
 /// All columns but the vector and what was sent to the model.
 pub const SHOWN: [&str; 13] = [
     "interaction_id",

@@ -16,7 +16,7 @@ use lancedb::expr::{DfExpr, col, lit};
 use lancedb::table::datafusion::BaseTableAdapter;
 use serde_json::Value;
 
-use super::filter::Scope;
+use super::filter::Filter;
 use super::table::{Record, Table};
 use super::{Hinted, Store};
 
@@ -35,13 +35,13 @@ pub struct Rows {
 }
 
 impl Store {
-    /// Runs one `SELECT` over the views `interactions`, `react_cycles`, `sessions`, `users` and `passages`.
+    /// Runs one `SELECT` over the views `interactions`, `react_cycles`, `sessions`, `users` and `passages`, within the filter's scope.
     ///
     /// # Errors
     ///
     /// Fails for anything that is not a query, and for one that takes too long or too much memory.
-    pub async fn sql(&self, scope: &Scope, query: &str, limit: usize) -> Result<Rows> {
-        let run = self.run_sql(scope, query, limit);
+    pub async fn sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
+        let run = self.run_sql(filter, query, limit);
         match tokio::time::timeout(LIMIT, run).await {
             Ok(rows) => rows,
             Err(_) => bail!(
@@ -51,17 +51,12 @@ impl Store {
         }
     }
 
-    async fn run_sql(&self, scope: &Scope, query: &str, limit: usize) -> Result<Rows> {
+    async fn run_sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(MEMORY, 1.0)
             .build_arc()?;
-        let mut config = SessionConfig::new().with_information_schema(false);
-        config.options_mut().catalog.location = None;
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        let mine = match scope {
-            Scope::User(id) => Some(col("user_id").eq(lit(id.as_str()))),
-            Scope::Everyone => None,
-        };
+        let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
+        let mine = filter.scope_expr();
         self.view(&context, &self.interactions, mine.clone())
             .await?;
         self.view(&context, &self.react_cycles, mine.clone())

@@ -214,6 +214,13 @@ impl<R: Record> Table<R> {
             .collect())
     }
 
+    /// Returns the rows that match, with every column.
+    pub async fn whole(&self, filter: DfExpr) -> Result<Vec<R>> {
+        let fields = R::columns(self.dimension);
+        let columns: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        self.select(Some(filter), &columns, None, None).await
+    }
+
     /// Returns the rows whose text in `column` has some of the words, or all of them, best first.
     pub async fn matching(
         &self,

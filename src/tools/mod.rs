@@ -130,13 +130,13 @@ pub fn shorten(text: &str, longest: usize) -> Cow<'_, str> {
 }
 
 /// Reads the arguments of a call.
-fn read<T: DeserializeOwned>(arguments: &Value) -> Result<T> {
+pub fn read<T: DeserializeOwned>(arguments: &Value) -> Result<T> {
     let arguments = arguments.clone();
     serde_json::from_value(arguments).context("the arguments do not fit the tool")
 }
 
 /// Returns the description of a tool; `properties` holds a JSON schema for each argument.
-fn spec(name: &str, description: &str, properties: Value, required: &[&str]) -> ToolSpec {
+pub fn spec(name: &str, description: &str, properties: Value, required: &[&str]) -> ToolSpec {
     ToolSpec {
         name: name.to_owned(),
         description: description.to_owned(),

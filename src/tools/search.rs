@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Access, Tool, read, spec};
-use crate::conversation::ToolSpec;
+use crate::conversation::{ToolSpec, cut};
 
 /// The most files that are listed.
 const LISTED: usize = 1000;
@@ -121,7 +121,10 @@ impl Tool for SearchFiles {
                     let file = file?;
                     let name = access.shown(&file);
                     let found = Lossy(|number, line| {
-                        lines.push(format!("{name}:{number}: {}", cut(line.trim_end())));
+                        lines.push(format!(
+                            "{name}:{number}: {}",
+                            cut(line.trim_end(), LONGEST)
+                        ));
                         Ok(lines.len() <= SHOWN)
                     });
                     // A file that cannot be read is passed over, as grep does.
@@ -202,11 +205,4 @@ impl Drop for Stop {
 fn is_seen(entry: &DirEntry, access: &Access) -> bool {
     // The walk follows no links, so the path is real.
     entry.file_name() != ".git" && access.allows(entry.path())
-}
-
-fn cut(line: &str) -> String {
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
 }

@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 
 use super::theme::{alarm, bytes, dim, one_line, strong, visible};
-use crate::conversation::{Status, Step, ToolCall};
+use crate::conversation::{Status, Step, ToolCall, cut, short_id};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
 use crate::timeframe::Zone;
@@ -123,7 +123,7 @@ pub fn json(error: &anyhow::Error) -> Value {
 pub fn footer(interaction: &Interaction, zone: Zone) -> String {
     let mut parts = vec![
         time(interaction, zone),
-        short(&interaction.interaction_id).to_owned(),
+        short_id(&interaction.interaction_id).to_owned(),
     ];
     if let Some(usage) = interaction.usage() {
         let count = |tokens: Option<u64>| {
@@ -150,11 +150,6 @@ pub fn time(interaction: &Interaction, zone: Zone) -> String {
 /// Returns a moment in local time.
 pub fn moment(time: DateTime<Utc>, zone: Zone) -> String {
     zone.local(time).format("%Y-%m-%d %H:%M").to_string()
-}
-
-/// Returns the first characters of an id, which all commands accept for it.
-pub fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }
 
 #[expect(
@@ -308,10 +303,7 @@ pub fn call(call: &ToolCall, longest: usize) -> String {
         one_line(&call.name),
         one_line(&call.arguments.to_string())
     );
-    match line.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    cut(&line, longest)
 }
 
 /// Returns what came of an action: ok with its size, or what went wrong.

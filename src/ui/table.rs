@@ -6,9 +6,10 @@ use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
-use super::report::{milliseconds, moment, short, time};
+use super::report::{milliseconds, moment, time};
 use super::theme::{bytes, one_line, strong};
 use crate::chat::Quotes;
+use crate::conversation::{self, short_id};
 use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
 use crate::timeframe::Zone;
 use crate::tools::Toolbox;
@@ -51,11 +52,7 @@ fn drawn(table: &Table) -> String {
 
 /// Cuts a text to one line of at most `longest` characters.
 fn cut(text: &str, longest: usize) -> String {
-    let line = one_line(text);
-    match line.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
-        None => line,
-    }
+    conversation::cut(&one_line(text), longest)
 }
 
 fn name(interaction: &Interaction, names: &Names) -> String {
@@ -94,7 +91,7 @@ pub fn hits(hits: &[Hit], words: &[String], names: &Names, look: Look) -> String
         table.add_row([
             Cell::new(time(&hit.interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(&hit.interaction, names)),
-            Cell::new(short(&hit.interaction.interaction_id)),
+            Cell::new(short_id(&hit.interaction.interaction_id)),
             Cell::new(format!("{:.2}", hit.score)).set_alignment(CellAlignment::Right),
             Cell::new(text),
         ]);
@@ -150,7 +147,7 @@ pub fn cycles(cycles: &[CycleHit], look: Look) -> String {
     for cycle in cycles {
         table.add_row([
             Cell::new(moment(cycle.timestamp, look.zone)).add_attribute(Attribute::Dim),
-            Cell::new(short(&cycle.interaction_id)),
+            Cell::new(short_id(&cycle.interaction_id)),
             Cell::new(format!("{:.2}", cycle.similarity)).set_alignment(CellAlignment::Right),
             Cell::new(cycle.steps).set_alignment(CellAlignment::Right),
             Cell::new(if cycle.success { "ok" } else { "with errors" }),
@@ -179,7 +176,7 @@ pub fn facts(facts: &[Fact], look: Look) -> String {
     for fact in facts {
         table.add_row([
             Cell::new(moment(fact.timestamp, look.zone)).add_attribute(Attribute::Dim),
-            Cell::new(short(&fact.interaction_id)),
+            Cell::new(short_id(&fact.interaction_id)),
             Cell::new(cut(&fact.text, 3 * look.width)),
         ]);
     }
@@ -200,7 +197,7 @@ pub fn groups(by: &str, groups: &[Group], look: Look) -> String {
     for group in groups {
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         let key = if by == "session" {
-            short(&group.key).to_owned()
+            short_id(&group.key).to_owned()
         } else {
             cut(&group.key, look.width / 3)
         };
@@ -308,7 +305,7 @@ pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> 
         table.add_row([
             Cell::new(time(interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(interaction, names)),
-            Cell::new(short(&interaction.interaction_id)),
+            Cell::new(short_id(&interaction.interaction_id)),
             Cell::new(interaction.status.as_str()),
             Cell::new(text.trim_end_matches("\n→ ")),
         ]);
@@ -326,7 +323,7 @@ pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
         let session = &summary.session;
         table.add_row([
             Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
-            Cell::new(short(&session.session_id)),
+            Cell::new(short_id(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
             Cell::new(
                 summary.usage.input_tokens.unwrap_or_default()

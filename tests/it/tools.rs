@@ -303,6 +303,24 @@ fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
             &json!("interrupted")
         )
     );
+    assert!(step["duration_ms"].as_u64().unwrap() > 0, "{step}");
     thread::sleep(Duration::from_millis(3500));
     assert!(!home.folder().join("survived").exists());
+}
+
+#[test]
+fn a_turn_without_tools_teaches_nothing_about_calling_them() {
+    let home = Home::new();
+    let server = scripted::ollama(
+        None,
+        vec![
+            Said::Text("plain"),
+            Said::Refused(400, "this model does not support tools"),
+            Said::Text("Final Answer: written"),
+        ],
+    );
+    let script = "/tools off current_time\none\n/tools on current_time\ntwo\n";
+    let args = ["--json", "--tools", "current_time"];
+    let output = chat(&home, &server, &args).stdin(script).run().ok();
+    assert_eq!(output.json()[3]["response"], "written");
 }

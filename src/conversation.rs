@@ -55,6 +55,13 @@ pub struct Usage {
     pub output_tokens: Option<u64>,
 }
 
+impl Usage {
+    /// Reads what is stored of a turn: JSON text, `null` where the server counted nothing.
+    pub fn parse(json: &str) -> Option<Usage> {
+        serde_json::from_str(json).ok().flatten()
+    }
+}
+
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         let add = |a: Option<u64>, b: Option<u64>| match (a, b) {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::filter::Filter;
-use super::interaction::Interaction;
 use crate::conversation::{Status, Step, Usage};
 
 /// Says by what turns are added up.
@@ -71,6 +70,19 @@ impl Group {
     }
 }
 
+/// Is what counts of a turn.
+#[derive(Deserialize)]
+struct Turn {
+    #[serde(default, alias = "model", alias = "user_id", alias = "session_id")]
+    key: String,
+    /// In microseconds.
+    #[serde(default)]
+    timestamp: Option<i64>,
+    token_usage: String,
+    duration_ms: i64,
+    status: Status,
+}
+
 impl Store {
     /// Adds up the turns within the filter; `day` names the day of a moment. Days in order, else the largest group first.
     pub async fn groups(
@@ -102,30 +114,22 @@ impl Store {
                 By::Day | By::Tool => "timestamp",
             };
             let columns = [key, "token_usage", "duration_ms", "status"];
-            let turns = self
-                .interactions
-                .select(filter.expr(), &columns, None, None)
-                .await?;
+            let turns: Vec<Turn> = self.interactions.columns(filter.expr(), &columns).await?;
             for turn in turns {
-                let (usage, ended_well) = (turn.usage(), turn.status == Status::Completed);
-                let duration = turn.duration_ms;
-                let Interaction {
-                    model,
-                    user_id,
-                    session_id,
-                    timestamp,
-                    ..
-                } = turn;
-                let key = match by {
-                    By::Model => model,
-                    By::User => user_id,
-                    By::Session => session_id,
-                    By::Day | By::Tool => day(timestamp),
+                let key = match turn.timestamp {
+                    Some(micros) => {
+                        day(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+                    }
+                    None => turn.key,
                 };
+                let (usage, ended_well) = (
+                    Usage::parse(&turn.token_usage),
+                    turn.status == Status::Completed,
+                );
                 groups
                     .entry(key)
                     .or_default()
-                    .add(duration, ended_well, usage);
+                    .add(turn.duration_ms, ended_well, usage);
             }
         }
         let groups = groups.into_iter().map(|(key, group)| group.finish(key));

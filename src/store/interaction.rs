@@ -71,7 +71,7 @@ impl Interaction {
 
     /// Returns the tokens of the turn, as the server counted them.
     pub fn usage(&self) -> Option<Usage> {
-        serde_json::from_str(&self.token_usage).ok().flatten()
+        Usage::parse(&self.token_usage)
     }
 }
 

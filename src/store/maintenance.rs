@@ -1,6 +1,7 @@
 //! Keeps the tables quick: each turn adds a small file to several of them, and every file costs each search a little.
 
-use std::fs::TryLockError;
+use std::fs::{self, TryLockError};
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
@@ -9,25 +10,30 @@ use super::Store;
 use super::index::{self, Kind};
 use super::table::{Record, Table};
 
-/// How many versions a table gets between two rounds.
-const EVERY: u64 = 50;
+/// How many turns are recorded between two rounds.
+const EVERY: u64 = 16;
+/// How many rows the files get that small ones are put together to. Most rounds only rewrite files of the first size; when there are
+/// too many of one size, they are put together to the next.
+const SIZES: [usize; 3] = [1_000, 20_000, 400_000];
+const TOO_MANY: usize = 20;
+/// How long a version is kept that another process may still read, in seconds: longer than any query may take.
+const KEPT: i64 = 60;
 
 impl Store {
     /// Returns whether it is time for [`Store::maintain`].
     pub async fn is_maintenance_due(&self) -> bool {
-        // Only the number of the version is asked: it grows by one with each turn, whichever process records it.
-        self.interactions
-            .inner
-            .version()
-            .await
-            .is_ok_and(|version| version % EVERY == 0)
+        // The number of the version grows by one with each turn, whichever process records it.
+        let last = fs::read_to_string(self.options.beside("maintenance.lock")).unwrap_or_default();
+        let last = last.trim().parse::<u64>().unwrap_or_default();
+        let version = self.interactions.inner.version().await;
+        version.is_ok_and(|version| version >= last + EVERY)
     }
 
-    /// Brings indices up to date, puts small files together and removes versions of more than an hour ago. One process does so at a
+    /// Brings indices up to date, puts small files together and removes old versions. One process does so at a
     /// time.
     pub async fn maintain(&self) -> Result<()> {
         let path = self.options.beside("maintenance.lock");
-        let lock = super::lock_file(&path)?;
+        let mut lock = super::lock_file(&path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(()),
@@ -67,30 +73,37 @@ impl Store {
         index::maintain(&self.interactions, &interactions).await?;
         compact(&self.interactions).await?;
         index::maintain(&self.sessions, &[("session_id", Kind::Ordered)]).await?;
-        compact(&self.sessions).await
+        compact(&self.sessions).await?;
+        compact(&self.users).await?;
+        let version = self.interactions.inner.version().await?;
+        lock.set_len(0)?;
+        write!(lock, "{version}")?;
+        Ok(())
     }
 }
 
 async fn compact<R: Record>(table: &Table<R>) -> Result<()> {
-    // The default target would rewrite the whole table each time.
-    let options = CompactionOptions {
-        target_rows_per_fragment: 50_000,
-        num_threads: Some(1),
-        ..CompactionOptions::default()
-    };
-    table
-        .inner
-        .optimize(OptimizeAction::Compact {
+    let table = &table.inner;
+    for size in SIZES {
+        let options = CompactionOptions {
+            target_rows_per_fragment: size,
+            num_threads: Some(1),
+            ..CompactionOptions::default()
+        };
+        let compact = OptimizeAction::Compact {
             options,
             remap_options: None,
-        })
-        .await?;
-    // Another process may still read a version that is younger.
+        };
+        table.optimize(compact).await?;
+        if table.stats().await?.fragment_stats.num_fragments <= TOO_MANY {
+            break;
+        }
+    }
     let prune = OptimizeAction::Prune {
-        older_than: Some(Duration::hours(1)),
+        older_than: Some(Duration::seconds(KEPT)),
         delete_unverified: None,
         error_if_tagged_old_versions: None,
     };
-    table.inner.optimize(prune).await?;
+    table.optimize(prune).await?;
     Ok(())
 }

@@ -29,7 +29,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -97,11 +97,14 @@ pub struct Store {
     passages: Table<passage::Passage>,
     /// How rare words are, as far as it is known.
     sampled: tokio::sync::Mutex<Option<search::Sampled>>,
+    /// When what this process has written was on the disk.
+    synced: tokio::sync::Mutex<SystemTime>,
 }
 
 impl Store {
     /// Opens the store, and makes it when the place is empty.
     pub async fn open(options: Options) -> Result<Store> {
+        let opened = SystemTime::now();
         make_folder(&options.home)?;
         if options.is_local() {
             make_folder(std::path::Path::new(&options.uri))?;
@@ -139,6 +142,7 @@ impl Store {
             react_cycles,
             passages,
             sampled: tokio::sync::Mutex::default(),
+            synced: tokio::sync::Mutex::new(opened),
         })
     }
 

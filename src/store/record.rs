@@ -1,5 +1,7 @@
 //! Writes turns: into the journal when they begin, into LanceDB when they end.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::{Context, Result};
 use lancedb::expr::{col, lit};
 use serde::{Deserialize, Serialize};
@@ -86,7 +88,7 @@ impl Store {
                     .context("the turn is only in the journal, and stored when that works again");
             }
         };
-        self.sync(turn_start(turn)).await?;
+        self.sync(None).await?;
         journal.write(&Line::Stored(turn.interaction.interaction_id.clone()))?;
         Ok(unembedded)
     }
@@ -129,22 +131,27 @@ impl Store {
             self.write(std::slice::from_mut(&mut turn)).await?;
             recovered.turns += 1;
         }
-        if let Some(since) = since {
-            self.sync(since).await?;
-        }
+        // Those that are there may not be on the disk.
+        self.sync(since).await?;
         recovered.aside.extend(orphan.finish()?);
         Ok(())
     }
 
-    /// Brings what the tables have got since then to the disk, where they lie on one of ours.
-    async fn sync(&self, since: std::time::SystemTime) -> Result<()> {
-        if self.is_local() {
-            let uri = self.options.uri.clone();
-            let work = move || super::sync::new_files(std::path::Path::new(&uri), since);
-            tokio::task::spawn_blocking(work)
-                .await?
-                .context("cannot bring the tables to the disk")?;
+    /// Brings what the tables have got since the last time, or before that, to the disk, where they lie on one of ours.
+    async fn sync(&self, since: Option<SystemTime>) -> Result<()> {
+        if !self.is_local() {
+            return Ok(());
         }
+        let mut synced = self.synced.lock().await;
+        // File times may be coarser than the clock.
+        let since = since.map_or(*synced, |since| since.min(*synced)) - Duration::from_secs(2);
+        let now = SystemTime::now();
+        let uri = self.options.uri.clone();
+        let work = move || super::sync::new_files(std::path::Path::new(&uri), since);
+        tokio::task::spawn_blocking(work)
+            .await?
+            .context("cannot bring the tables to the disk")?;
+        *synced = now;
         Ok(())
     }
 
@@ -239,7 +246,6 @@ fn cycle(turn: &Turn, embedding: Option<Vec<f32>>) -> Result<Option<ReactCycle>>
     }))
 }
 
-fn turn_start(turn: &Turn) -> std::time::SystemTime {
-    // File times may be coarser than the clock.
-    std::time::SystemTime::from(turn.interaction.timestamp) - std::time::Duration::from_secs(2)
+fn turn_start(turn: &Turn) -> SystemTime {
+    SystemTime::from(turn.interaction.timestamp)
 }

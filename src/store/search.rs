@@ -110,7 +110,7 @@ pub struct Found {
 
 const PASSAGE: [&str; 5] = ["passage_id", "interaction_id", "source", "position", "text"];
 
-/// What words are like in the history of one scope, and how many passages it had then.
+/// What words are like in the history of one scope, and how many passages the history had then.
 pub(super) type Sampled = (Scope, usize, Arc<Sample>);
 
 impl Store {
@@ -310,9 +310,9 @@ impl Store {
             .collect())
     }
 
-    /// Returns how rare words are in what the filter's user said. Read again when that has grown by a quarter.
+    /// Returns how rare words are in what the filter's user said. Read again when the history has grown by a quarter.
     async fn sample(&self, filter: &Filter) -> Result<Arc<Sample>> {
-        let rows = self.passages.count(filter.scope_expr()).await?;
+        let rows = self.passages.count(None).await?;
         if let Some((scope, known, sample)) = &*self.sampled.lock().await
             && scope == filter.scope()
             && (rows == *known || *known >= SAMPLED && rows < known + known / 4)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::filter::Filter;
@@ -22,6 +22,11 @@ pub struct TableStats {
     pub bytes: u64,
     /// Rows that no index covers.
     pub unindexed_rows: usize,
+}
+
+#[derive(Deserialize)]
+struct Spent {
+    token_usage: String,
 }
 
 /// Holds what the store is made of.
@@ -49,13 +54,13 @@ impl Store {
             self.table_stats(&self.react_cycles).await?,
             self.table_stats(&self.passages).await?,
         ];
-        let turns = self
+        let turns: Vec<Spent> = self
             .interactions
-            .select(filter.expr(), &["token_usage"], None, None)
+            .columns(filter.expr(), &["token_usage"])
             .await?;
         let mut usage = Usage::default();
         for turn in &turns {
-            usage += turn.usage().unwrap_or_default();
+            usage += Usage::parse(&turn.token_usage).unwrap_or_default();
         }
         let on_disk = tables.iter().map(|table| table.bytes).sum();
         let disk_bytes = if self.is_local() {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
-const REFINED: usize = 300;
+const REFINED: usize = 200;
 const PROBES: usize = 48;
 
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
@@ -150,7 +150,21 @@ impl<R: Record> Table<R> {
             query = query.limit(limit);
         }
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
-        rows(&batches)
+        read(R::NAME, &batches)
+    }
+
+    /// Returns what a few columns hold in the rows that match: quicker than [`Table::select`] where these are many.
+    pub async fn columns<T: DeserializeOwned>(
+        &self,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+    ) -> Result<Vec<T>> {
+        let mut query = self.inner.query().select(Select::columns(columns));
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        read(R::NAME, &batches)
     }
 
     /// Returns the rows whose vector in `column` is most like `vector`, best first, with the cosine of each.
@@ -208,7 +222,7 @@ impl<R: Record> Table<R> {
             distances.extend(column.as_primitive::<Float32Type>().values());
         }
         // Cosine distance is 1 - cosine.
-        Ok(rows(&batches)?
+        Ok(read::<R>(R::NAME, &batches)?
             .into_iter()
             .zip(distances.into_iter().map(|distance| 1.0 - distance))
             .collect())
@@ -243,7 +257,7 @@ impl<R: Record> Table<R> {
             query = query.only_if_expr(filter);
         }
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
-        rows(&batches)
+        read(R::NAME, &batches)
     }
 
     /// Counts the rows that match.
@@ -260,11 +274,11 @@ pub enum Order<'c> {
     Descending(&'c str),
 }
 
-fn rows<R: Record>(batches: &[RecordBatch]) -> Result<Vec<R>> {
-    let mut rows = Vec::new();
+fn read<T: DeserializeOwned>(table: &str, batches: &[RecordBatch]) -> Result<Vec<T>> {
+    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches {
-        let read: Vec<R> = serde_arrow::from_record_batch(batch)
-            .with_context(|| format!("cannot read rows of `{}`", R::NAME))?;
+        let read: Vec<T> = serde_arrow::from_record_batch(batch)
+            .with_context(|| format!("cannot read rows of `{table}`"))?;
         rows.extend(read);
     }
     Ok(rows)

@@ -134,6 +134,7 @@ async fn recording(store: &Store, size: u64, users: &[(String, String)]) {
     for number in 0..RUNS {
         let mut turn = turn(size + number, size + RUNS, users);
         turn.session.session_id = new_id();
+        turn.interaction.timestamp = now();
         let start = Instant::now();
         store
             .begin(&mut journal, &mut turn)

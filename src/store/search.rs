@@ -105,7 +105,7 @@ pub struct Found {
     /// The words that were looked for, in lower case.
     pub words: Vec<String>,
     /// What could not be looked at, and why.
-    pub notices: Vec<String>,
+    pub notices: Vec<anyhow::Error>,
 }
 
 const PASSAGE: [&str; 5] = ["passage_id", "interaction_id", "source", "position", "text"];
@@ -126,7 +126,7 @@ impl Store {
                 Err(error) if query.mode == Mode::Semantic => return Err(error),
                 Err(error) => found
                     .notices
-                    .push(format!("looked for the words alone: {error:#}")),
+                    .push(error.context("looked for the words alone")),
             }
         }
         let sample = match query.mode {
@@ -164,7 +164,7 @@ impl Store {
         terms: &Terms,
         vector: Option<&[f32]>,
         limit: usize,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<anyhow::Error>,
     ) -> Result<Candidates> {
         let filter = query.expr();
         let meaning = async {
@@ -188,7 +188,7 @@ impl Store {
         let meaning = match meaning {
             Ok(near) => near,
             Err(error) if query.mode == Mode::Hybrid && words.is_ok() => {
-                note(notices, format!("looked for the words alone: {error:#}"));
+                note(notices, error.context("looked for the words alone"));
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -196,7 +196,7 @@ impl Store {
         let words = match words {
             Ok(words) => words,
             Err(error) if query.mode == Mode::Hybrid && vector.is_some() => {
-                note(notices, format!("looked for the meaning alone: {error:#}"));
+                note(notices, error.context("looked for the meaning alone"));
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -385,8 +385,10 @@ fn and(a: Option<DfExpr>, b: Option<DfExpr>) -> Option<DfExpr> {
     }
 }
 
-fn note(notices: &mut Vec<String>, notice: String) {
-    if !notices.contains(&notice) {
+fn note(notices: &mut Vec<anyhow::Error>, notice: anyhow::Error) {
+    // Looked for again with more candidates, it fails again.
+    let text = notice.to_string();
+    if !notices.iter().any(|known| known.to_string() == text) {
         notices.push(notice);
     }
 }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures::TryStreamExt;
 use lancedb::arrow::arrow::util::display::{ArrayFormatter, FormatOptions};
 use lancedb::arrow::arrow_array::RecordBatch;
 use lancedb::arrow::arrow_schema::DataType;
 use lancedb::datafusion::error::DataFusionError;
 use lancedb::datafusion::execution::context::SQLOptions;
+use lancedb::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use lancedb::datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use lancedb::datafusion::prelude::{SessionConfig, SessionContext, when};
+use lancedb::datafusion::prelude::{DataFrame, SessionConfig, SessionContext, when};
 use lancedb::expr::{DfExpr, col, lit};
 use lancedb::table::datafusion::BaseTableAdapter;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::filter::Filter;
 use super::table::{Record, Table};
@@ -41,9 +43,13 @@ impl Store {
     ///
     /// Fails for anything that is not a query, and for one that takes too long or too much memory.
     pub async fn sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
-        let run = self.run_sql(filter, query, limit);
-        match tokio::time::timeout(LIMIT, run).await {
-            Ok(rows) => rows,
+        let frame = self.plan(filter, query).await?;
+        // A query may compute for long without a pause; on threads of its own it keeps neither the limit nor Ctrl-C waiting.
+        let runtime = Runtime::new().context("cannot start the threads of the query")?;
+        let running = runtime.spawn(collect(frame, limit));
+        let _threads = Threads(Some(runtime));
+        match tokio::time::timeout(LIMIT, running).await {
+            Ok(rows) => rows?,
             Err(_) => bail!(
                 "the query took more than {} s: narrow it with WHERE or LIMIT",
                 LIMIT.as_secs()
@@ -51,9 +57,12 @@ impl Store {
         }
     }
 
-    async fn run_sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
+    async fn plan(&self, filter: &Filter, query: &str) -> Result<DataFrame> {
+        // What does not fit into memory is an error: the history is written to no other place.
+        let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(MEMORY, 1.0)
+            .with_disk_manager_builder(no_disk)
             .build_arc()?;
         let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
         let mine = filter.scope_expr();
@@ -69,26 +78,8 @@ impl Store {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        let frame = context
-            .sql_with_options(query, read_only)
-            .await
-            .map_err(explain)?;
-        let columns = frame.schema().fields().iter();
-        let mut rows = Rows {
-            columns: columns.map(|field| field.name().clone()).collect(),
-            ..Rows::default()
-        };
-        let mut batches = frame.execute_stream().await.map_err(explain)?;
-        while let Some(batch) = batches.try_next().await.map_err(explain)? {
-            for row in values(&batch)? {
-                if rows.rows.len() == limit {
-                    rows.more = true;
-                    return Ok(rows);
-                }
-                rows.rows.push(row);
-            }
-        }
-        Ok(rows)
+        let planned = context.sql_with_options(query, read_only).await;
+        planned.map_err(explain)
     }
 
     /// Makes a view of one table: the scope's rows, and vectors by their length alone.
@@ -121,6 +112,36 @@ impl Store {
         context.register_table(R::NAME, view)?;
         Ok(())
     }
+}
+
+/// Threads that are let go of without waiting for what runs on them.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn collect(frame: DataFrame, limit: usize) -> Result<Rows> {
+    let columns = frame.schema().fields().iter();
+    let mut rows = Rows {
+        columns: columns.map(|field| field.name().clone()).collect(),
+        ..Rows::default()
+    };
+    let mut batches = frame.execute_stream().await.map_err(explain)?;
+    while let Some(batch) = batches.try_next().await.map_err(explain)? {
+        for row in values(&batch)? {
+            if rows.rows.len() == limit {
+                rows.more = true;
+                return Ok(rows);
+            }
+            rows.rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// Returns the rows of a batch: numbers and truths as such, moments in RFC 3339, everything else as text.

@@ -183,9 +183,9 @@ impl Ui {
     }
 
     /// Says what went wrong without stopping a command.
-    pub fn notices(&self, notices: &[String]) {
+    pub fn notices(&self, notices: &[anyhow::Error]) {
         for notice in notices {
-            self.warn(notice);
+            self.warn(&report::brief(notice));
         }
     }
 

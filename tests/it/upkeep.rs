@@ -15,12 +15,12 @@ use synthetic::{Words, turn};
 #[tokio::test]
 async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     let home = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = || Options {
         home: home.path().to_owned(),
         uri: home.path().join("lancedb").display().to_string(),
         embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
     };
-    let store = Store::open(options).await.unwrap();
+    let store = Store::open(options()).await.unwrap();
     let user = store.ensure_user("alice").await.unwrap();
     let users = [(user.user_id.clone(), user.username)];
     let turns = (0..1_200).map(|number| turn(number, 1_200, &users));
@@ -71,4 +71,33 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     store.maintain().await.unwrap();
     assert_eq!(unindexed().await, [("interactions", 0), ("passages", 0)]);
     assert_eq!(store.count(&filter).await.unwrap(), 1_201);
+
+    // Where the full-text index cannot be read, search goes on with the meaning and says so.
+    drop(store);
+    let indices = home.path().join("lancedb/passages.lance/_indices");
+    for index in std::fs::read_dir(indices).unwrap() {
+        let index = index.unwrap().path();
+        let files = std::fs::read_dir(index)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let files: Vec<_> = files.collect();
+        let is_words = |path: &std::path::PathBuf| path.to_string_lossy().contains("tokens");
+        if files.iter().any(is_words) {
+            for file in files {
+                std::fs::write(file, "torn").unwrap();
+            }
+        }
+    }
+    let store = Store::open(options()).await.unwrap();
+    let query = SearchQuery::new(old.response.as_str(), filter.clone(), 3);
+    let found = store.search(&query).await.unwrap();
+    assert_eq!(found.hits[0].interaction.response, old.response);
+    assert!(
+        found.notices.len() == 1
+            && found.notices[0]
+                .to_string()
+                .contains("looked for the meaning alone"),
+        "{:?}",
+        found.notices
+    );
 }

@@ -37,6 +37,7 @@ pub struct Config {
     pub recall: usize,
     pub recall_floor: f32,
     pub facts: bool,
+    pub redact: bool,
     pub embedder: String,
     pub limit: usize,
 }

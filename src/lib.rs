@@ -11,7 +11,7 @@
 //!  3  config                      settings as given
 //!  2  agent    store              thinking and remembering; they do not know each other
 //!  1  provider tools embedder     the outside world; they do not know each other
-//!  0  conversation timeframe      shared words
+//!  0  conversation timeframe redact   shared words
 //! ```
 //!
 //! A folder imports only from lower floors; `tests/it/tidy.rs` checks it.
@@ -47,6 +47,7 @@ pub mod provider;
 pub mod tools;
 
 pub mod conversation;
+pub mod redact;
 pub mod timeframe;
 
 use std::process::ExitCode;

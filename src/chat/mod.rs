@@ -2,22 +2,24 @@
 
 mod facts;
 mod memory;
+mod progress;
 mod recall;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::prompt::{Exchange, Prompt, React, Style};
 use crate::agent::{Agent, Frontend, Transcript};
-use crate::conversation::{Status, Step, cut};
+use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::store::{self, Base, Interaction, Journal, Session, Turn, Whom};
 use crate::tools::Toolbox;
+use progress::{Noting, Progress};
 
 pub use memory::{Memory, SearchMemory};
 pub use recall::Quotes;
@@ -55,6 +57,8 @@ pub struct Chat {
     learning: JoinSet<Result<()>>,
     /// Whether a failure of learning has been said.
     complained: bool,
+    /// In private, nothing is recorded; and how many exchanges were said before.
+    private: Option<usize>,
 }
 
 /// Holds what begins anew with each session.
@@ -89,6 +93,10 @@ impl Live {
 pub struct Ended {
     pub interaction: Interaction,
     pub steps: Vec<Step>,
+    /// Whether it was said in private, and is recorded nowhere.
+    pub private: bool,
+    /// How many secrets were taken out of what is recorded.
+    pub redacted: usize,
     /// Why there is no whole answer.
     pub failure: Option<ProviderError>,
     /// Why the turn is not in the store yet, and what there is of it in the journal.
@@ -108,6 +116,24 @@ impl Chat {
             maintenance: None,
             learning: JoinSet::new(),
             complained: false,
+            private: None,
+        }
+    }
+
+    /// Returns whether nothing is recorded.
+    pub fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Stops recording, or goes on with it. What was said in private is forgotten then: later requests are recorded, and would tell.
+    pub fn set_private(&mut self, private: bool) {
+        match (private, self.private) {
+            (true, None) => self.private = Some(self.live.history.len()),
+            (false, Some(before)) => {
+                self.live.history.truncate(before);
+                self.private = None;
+            }
+            _ => {}
         }
     }
 
@@ -122,6 +148,7 @@ impl Chat {
     /// Begins a new session with the same settings.
     pub fn renew(&mut self) {
         self.live = Live::new();
+        self.private = self.private.map(|_| 0);
     }
 
     /// Goes on with a stored session: its turns are sent to the model again.
@@ -149,6 +176,7 @@ impl Chat {
             history,
             ..Live::new()
         };
+        self.private = self.private.map(|_| self.live.history.len());
         Ok(count)
     }
 
@@ -172,12 +200,19 @@ impl Chat {
         let offline = self.is_offline();
         self.report_learning(frontend);
         let mut turn = self.begin(query);
-        self.memory
-            .store
-            .begin(&mut self.live.journal, &mut turn)
-            .await?;
+        if !self.is_private() {
+            let begun = self.memory.store.begin(&mut self.live.journal, &mut turn);
+            begun.await?;
+        }
 
+        let mut journal = self.live.journal.take();
         let agent = self.agent();
+        let progress = Progress::default();
+        let mut noting = Noting {
+            frontend,
+            progress: &progress,
+        };
+        let frontend: &mut dyn Frontend = &mut noting;
         let mut transcript = Transcript::default();
         let mut quotes = Quotes::default();
         let answering = async {
@@ -193,13 +228,21 @@ impl Chat {
             };
             agent.turn(prompt, &mut transcript, frontend).await
         };
+        let noting = progress.keep(|partial| {
+            if let (false, Some(journal)) = (self.is_private(), &mut journal) {
+                // A full disk is said when the turn is recorded.
+                drop(self.memory.store.note(journal, &turn, partial));
+            }
+        });
         let (status, failure) = tokio::select! {
             result = answering => match result {
                 Ok(status) => (status, None),
                 Err(error) => (Status::Failed, Some(error)),
             },
             () = interrupt => (Status::Interrupted, None),
+            never = noting => match never {},
         };
+        self.live.journal = journal;
         transcript.close();
         self.live.left_out = self.live.left_out.max(transcript.left_out);
         if let Some(style) = transcript.style {
@@ -207,13 +250,17 @@ impl Chat {
         }
 
         let interaction = &mut turn.interaction;
-        interaction.metadata = metadata(failure.as_ref(), &quotes, &transcript);
+        interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
         interaction.response = transcript.answer;
         interaction.token_usage = serde_json::to_string(&transcript.usage)?;
         interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
         interaction.status = status;
         turn.steps = transcript.steps;
-        let (unembedded, unrecorded) = match self.record(&mut turn, &transcript.requests).await {
+        let recorded = match self.is_private() {
+            true => Ok(None),
+            false => self.record(&mut turn, &transcript.requests).await,
+        };
+        let (unembedded, unrecorded) = match recorded {
             Ok(unembedded) => (unembedded, None),
             Err(error) => (None, Some(error)),
         };
@@ -221,6 +268,7 @@ impl Chat {
             session,
             interaction,
             steps,
+            redacted,
             ..
         } = turn;
         if !interaction.response.is_empty() && !offline {
@@ -228,12 +276,17 @@ impl Chat {
                 query: interaction.query.clone(),
                 response: interaction.response.clone(),
             });
-            if self.settings.facts && status == Status::Completed && unrecorded.is_none() {
+            let learns = self.settings.facts && !self.is_private();
+            if learns && status == Status::Completed && unrecorded.is_none() {
                 self.learn(&interaction);
             }
         }
-        self.live.session = Some(session);
+        if !self.is_private() {
+            self.live.session = Some(session);
+        }
         Ok(Ended {
+            private: self.is_private(),
+            redacted,
             interaction,
             steps,
             failure,
@@ -317,63 +370,4 @@ impl Chat {
         self.maintain().await;
         Ok(unembedded)
     }
-
-    fn begin(&self, query: &str) -> Turn {
-        let (now, settings) = (store::now(), &self.settings);
-        let session = self.live.session.clone().unwrap_or_else(|| Session {
-            session_id: self.live.session_id.clone(),
-            created_at: now,
-            last_active: now,
-            provider: settings.provider.name().to_owned(),
-            model: settings.model.clone(),
-            temperature: settings.options.temperature,
-            max_tokens: settings.options.max_tokens.map(i64::from),
-            seed: settings.options.seed,
-            system_prompt: settings.system.clone(),
-            title: Some(title(query)),
-            metadata: "{}".to_owned(),
-            ..Session::default()
-        });
-        let mut interaction = Interaction::begin(&session.session_id, query, now);
-        settings
-            .provider
-            .name()
-            .clone_into(&mut interaction.provider);
-        interaction.model.clone_from(&settings.model);
-        Turn {
-            uri: String::new(),
-            username: self.memory.username.clone(),
-            session,
-            interaction,
-            steps: Vec::new(),
-            quotes_only: self.is_offline(),
-            quoting: vec![SearchMemory::NAME.to_owned()],
-        }
-    }
-}
-
-/// Returns what else is to be known about a turn, as JSON text.
-fn metadata(failure: Option<&ProviderError>, quotes: &Quotes, transcript: &Transcript) -> String {
-    let mut metadata = Map::new();
-    if let Some(error) = failure {
-        metadata.insert("error".to_owned(), json!(error.to_string()));
-    }
-    if !quotes.ids.is_empty() {
-        metadata.insert("recalled".to_owned(), json!(quotes.ids));
-    }
-    if transcript.left_out > 0 {
-        metadata.insert("turns_left_out".to_owned(), json!(transcript.left_out));
-    }
-    if let Some((sent, read)) = transcript.truncated {
-        let truncated = json!({"tokens_sent_about": sent, "tokens_read": read});
-        metadata.insert("truncated".to_owned(), truncated);
-    }
-    Value::Object(metadata).to_string()
-}
-
-/// Returns the first line of a question, cut to a title.
-fn title(query: &str) -> String {
-    const LONGEST: usize = 80;
-    let line = query.trim().lines().next().unwrap_or_default();
-    cut(line, LONGEST)
 }

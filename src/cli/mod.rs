@@ -13,6 +13,7 @@ use crate::agent::prompt::React;
 use crate::commands::History;
 use crate::repl::Outcome;
 use crate::timeframe::Zone;
+use crate::tools;
 use crate::ui::{Color, Ui};
 
 /// A chat shell that never forgets
@@ -152,6 +153,12 @@ struct ChatArgs {
     /// Ask the model after each answer for the facts in it
     #[arg(long)]
     facts: bool,
+    /// Record nothing of this conversation
+    #[arg(long)]
+    private: bool,
+    /// Store well-known secrets as they are
+    #[arg(long)]
+    no_redact: bool,
     /// End a script with its first failure
     #[arg(long)]
     fail_fast: bool,
@@ -207,6 +214,7 @@ pub enum Exit {
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    tools::keep_private();
     let parsed = command()
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));

@@ -41,6 +41,7 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
         home: home.clone(),
         uri,
         embedder: Lazy::new(source),
+        redact: config.redact && !matches!(&cli.command, Sub::Chat(args) if args.no_redact),
     };
     match cli.command {
         Sub::History(mut command) => {
@@ -256,6 +257,7 @@ async fn converse(
         facts: args.facts || config.facts,
     };
     let mut chat = Chat::new(memory, settings);
+    chat.set_private(args.private);
     let filter = chat.memory.filter(Whom::Me, None, None).await?;
     let session = match &args.session {
         Some(id) => Some(chat.memory.store.session(&filter, id).await?),

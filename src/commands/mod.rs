@@ -109,6 +109,9 @@ pub enum LiveCommand {
     /// List the tools, or switch one on or off
     #[command(name = "/tools")]
     Tools(settings::ToolsArgs),
+    /// Show whether what is said is recorded, or stop recording with `on`
+    #[command(name = "/private")]
+    Private(settings::PrivateArgs),
     /// Show who you are, or go on as another user
     #[command(name = "/user")]
     User(users::UserArgs),
@@ -261,6 +264,7 @@ impl LiveCommand {
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
             LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
             LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
+            LiveCommand::Private(args) => settings::private(args, chat, ui)?,
             LiveCommand::User(args) => users::user(args, chat, ui).await?,
             LiveCommand::Resume(args) => sessions::resume(args, chat, ui).await?,
             LiveCommand::History(args) => sessions::history(args, chat, ui).await?,

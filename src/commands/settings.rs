@@ -130,6 +130,22 @@ pub fn tools(args: ToolsArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     ui.tools(&chat.settings.tools)
 }
 
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /private on\n  /private off\n\nWhat is said in private is written nowhere, and forgotten with `off`."
+)]
+pub struct PrivateArgs {
+    /// Whether nothing is to be recorded
+    switch: Option<Switch>,
+}
+
+pub fn private(args: PrivateArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    if let Some(switch) = args.switch {
+        chat.set_private(switch == Switch::On);
+    }
+    ui.setting("private", &json!(chat.is_private()))
+}
+
 fn set<T: FromStr + serde::Serialize>(
     name: &str,
     value: Option<String>,

@@ -55,18 +55,25 @@ impl Repl<'_> {
     pub fn interactive(&mut self, history: &Path) -> Result<Outcome> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            .auto_add_history(true)
+            .auto_add_history(false)
             .build();
         let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
         editor.set_helper(Some(LineHelper::new(self.ui.colored())));
         // There is no history before the first line.
         drop(editor.load_history(history));
         loop {
-            let prompt = visible(&format!("{}> ", self.chat.settings.model));
+            let private = if self.chat.is_private() {
+                " (private)"
+            } else {
+                ""
+            };
+            let prompt = visible(&format!("{}{private}> ", self.chat.settings.model));
             let styled = self.ui.prompt(&prompt);
             match editor.readline(&(prompt.as_str(), styled.as_str())) {
                 Ok(line) => {
-                    if let Err(error) = editor.append_history(history) {
+                    if !self.chat.is_private()
+                        && let Err(error) = self.remember(&mut editor, &line, history)
+                    {
                         self.ui
                             .warn(&format!("cannot write the line history: {error}"));
                     }
@@ -79,6 +86,18 @@ impl Repl<'_> {
                 Err(error) => return Err(error).context("cannot read from the terminal"),
             }
         }
+    }
+
+    /// Puts a line into the history that the arrow keys go through, without secrets.
+    fn remember(
+        &self,
+        editor: &mut Editor<LineHelper, FileHistory>,
+        line: &str,
+        history: &Path,
+    ) -> rustyline::Result<()> {
+        let line = self.chat.memory.store.cleaned_text(line);
+        editor.add_history_entry(line)?;
+        editor.append_history(history)
     }
 
     /// Runs the lines of a script, one after the other.
@@ -191,7 +210,15 @@ impl Repl<'_> {
             }
         };
         shown?;
-        self.last = Some(ended.interaction.interaction_id.clone());
+        if !ended.private {
+            self.last = Some(ended.interaction.interaction_id.clone());
+        }
+        if ended.redacted > 0 {
+            let (count, s) = (ended.redacted, if ended.redacted == 1 { "" } else { "s" });
+            self.ui.note(&format!(
+                "{count} secret{s} left out of what is stored; --no-redact keeps them"
+            ));
+        }
         if let Some(error) = &ended.unrecorded {
             self.ui.caution(error);
         }
@@ -200,7 +227,9 @@ impl Repl<'_> {
         }
         let status = ended.interaction.status;
         self.ui.turn(&ended, &self.chat.memory.username)?;
-        if watched {
+        if watched && ended.private {
+            self.ui.note("in private: nothing of this is recorded");
+        } else if watched {
             self.ui.footer(&ended.interaction);
         }
         if let Some(failure) = ended.failure.filter(|_| !self.ui.json) {

@@ -24,6 +24,7 @@ impl Store {
         if facts.is_empty() {
             return Ok(());
         }
+        let facts: Vec<String> = facts.iter().map(|fact| self.cleaned_text(fact)).collect();
         let texts = facts.iter().map(|fact| (fact.clone(), usize::MAX));
         let embedded = self.embed(texts.collect()).await?;
         let this = col("interaction_id").eq(lit(interaction_id));
@@ -32,7 +33,7 @@ impl Store {
             .first_mut()
             .context("the interaction of the facts is not stored")?;
         let first = interaction.facts_extracted.len();
-        interaction.facts_extracted.extend_from_slice(facts);
+        interaction.facts_extracted.extend_from_slice(&facts);
         let mut passages = Vec::new();
         for (at, pieces) in embedded.iter().enumerate() {
             passages.extend(Passage::cut(interaction, Origin::Fact, first + at, pieces));

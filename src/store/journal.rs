@@ -12,15 +12,38 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
+use crate::conversation::Step;
 
 /// Is one line of a journal. A turn is written when it begins and again when it has ended; the later line counts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
     Began(Turn),
+    /// What has come of a turn that runs.
+    Came(Came),
     Ended(Turn),
     /// LanceDB has the turn of this id.
     Stored(String),
+}
+
+/// Holds what has come of a turn that runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Partial {
+    /// All that was said since the last step.
+    pub said: String,
+    /// All that was thought since the last step.
+    pub thought: String,
+    /// The steps that have ended since the last time.
+    pub steps: Vec<Step>,
+}
+
+/// Is what has come of a turn since the last line, as far as it is new.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Came {
+    id: String,
+    /// How many bytes of what was said, and of what was thought, are on the lines before.
+    kept: (usize, usize),
+    partial: Partial,
 }
 
 /// Writes the turns of one session.
@@ -29,6 +52,9 @@ pub struct Journal {
     path: PathBuf,
     /// The turns that LanceDB does not have.
     pending: HashSet<String>,
+    /// What is written of what was said and thought in the turn that runs.
+    said: String,
+    thought: String,
 }
 
 impl Journal {
@@ -62,10 +88,31 @@ impl Journal {
                     file,
                     path,
                     pending: HashSet::new(),
+                    said: String::new(),
+                    thought: String::new(),
                 });
             }
         }
         anyhow::bail!("cannot lock a journal for session `{session_id}`")
+    }
+
+    /// Appends what is new of a turn that runs.
+    pub fn note(&mut self, id: &str, partial: Partial) -> Result<()> {
+        let kept = (
+            shared(&self.said, &partial.said),
+            shared(&self.thought, &partial.thought),
+        );
+        let line = Line::Came(Came {
+            id: id.to_owned(),
+            kept,
+            partial: Partial {
+                said: partial.said[kept.0..].to_owned(),
+                thought: partial.thought[kept.1..].to_owned(),
+                steps: partial.steps,
+            },
+        });
+        (self.said, self.thought) = (partial.said, partial.thought);
+        self.write(&line)
     }
 
     /// Appends a line and waits until it is on disk. When LanceDB has every turn of the journal, the journal is emptied.
@@ -88,7 +135,10 @@ impl Journal {
         match line {
             Line::Began(turn) | Line::Ended(turn) => {
                 self.pending.insert(turn.interaction.interaction_id.clone());
+                self.said.clear();
+                self.thought.clear();
             }
+            Line::Came(_) => {}
             Line::Stored(id) => {
                 self.pending.remove(id);
                 if self.pending.is_empty() {
@@ -198,10 +248,27 @@ fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
     let mut unread = 0;
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
+    let mut thought = String::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
         match serde_json::from_slice(&line) {
-            Ok(Line::Began(turn)) => turns.push(turn),
+            Ok(Line::Began(turn)) => {
+                turns.push(turn);
+                thought.clear();
+            }
+            Ok(Line::Came(came)) => match turns.last_mut() {
+                Some(turn) if turn.interaction.interaction_id == came.id => {
+                    add(
+                        &mut turn.interaction.response,
+                        came.kept.0,
+                        &came.partial.said,
+                    );
+                    add(&mut thought, came.kept.1, &came.partial.thought);
+                    turn.steps.extend(came.partial.steps);
+                }
+                _ => unread += 1,
+            },
             Ok(Line::Ended(turn)) => {
+                thought.clear();
                 turns.retain(|began| {
                     began.interaction.interaction_id != turn.interaction.interaction_id
                 });
@@ -212,7 +279,31 @@ fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
         }
         line.clear();
     }
+    // What was thought before an answer is a step, as in a turn that has ended.
+    if let Some(turn) = turns.last_mut().filter(|_| !thought.trim().is_empty()) {
+        turn.steps.push(Step {
+            thought: thought.trim().to_owned(),
+            action: None,
+            observation: String::new(),
+            success: true,
+            error: None,
+            started_at: turn.interaction.timestamp,
+            duration_ms: 0,
+        });
+    }
     Ok((turns, unread))
+}
+
+/// Puts new text behind what is kept of the old.
+fn add(text: &mut String, kept: usize, new: &str) {
+    text.truncate(text.floor_char_boundary(kept));
+    text.push_str(new);
+}
+
+/// Returns how many bytes two texts share at the front, on a border of characters.
+fn shared(old: &str, new: &str) -> usize {
+    let same = old.bytes().zip(new.bytes());
+    new.floor_char_boundary(same.take_while(|(a, b)| a == b).count())
 }
 
 #[cfg(test)]
@@ -230,6 +321,7 @@ mod tests {
             steps: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
+            redacted: 0,
         };
         let write = |turn: &Turn, ends: bool| {
             let mut journal = Journal::open(folder.path(), "s").unwrap();

@@ -42,7 +42,7 @@ pub use facts::Fact;
 pub use filter::{Filter, Scope, Whom};
 pub use groups::{By, Group};
 pub use interaction::Interaction;
-pub use journal::Journal;
+pub use journal::{Journal, Partial};
 pub use passage::Origin;
 pub use record::{Recovered, Turn};
 pub use search::{Found, Hit, Matched, Mode, SearchQuery};
@@ -60,6 +60,8 @@ pub struct Options {
     /// An absolute path, or a LanceDB URI with a scheme.
     pub uri: String,
     pub embedder: Lazy,
+    /// Whether well-known secrets are taken out of what is stored.
+    pub redact: bool,
 }
 
 impl Options {

@@ -5,17 +5,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use lancedb::expr::{col, lit};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::{Base, pack};
 use super::embed::mean;
 use super::interaction::Interaction;
-use super::journal::{self, Journal, Line, Orphan};
+use super::journal::{self, Journal, Line, Orphan, Partial};
 use super::passage::{Findable, Origin, Passage, findable};
 use super::react_cycle::ReactCycle;
 use super::session::Session;
 use super::{Store, new_id};
 use crate::conversation::{Status, Step};
+use crate::redact::{clean, settled};
 
 /// Holds all that is recorded of a turn; embeddings and passages are made from it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +33,45 @@ pub struct Turn {
     /// The tools whose observations only quote the history.
     #[serde(default)]
     pub quoting: Vec<String>,
+    /// How many secrets were taken out of what is stored.
+    #[serde(default)]
+    pub redacted: usize,
+}
+
+impl Turn {
+    /// Takes the secrets out.
+    fn clean(&mut self) {
+        let (session, interaction) = (&mut self.session, &mut self.interaction);
+        clean(&mut session.system_prompt);
+        session.title.as_mut().map(clean);
+        let mut count = clean(&mut interaction.query) + clean(&mut interaction.response);
+        clean(&mut interaction.metadata);
+        count += interaction
+            .facts_extracted
+            .iter_mut()
+            .map(clean)
+            .sum::<usize>();
+        count += self.steps.iter_mut().map(clean_step).sum::<usize>();
+        self.redacted += count;
+    }
+}
+
+fn clean_step(step: &mut Step) -> usize {
+    let mut count = clean(&mut step.thought) + clean(&mut step.observation);
+    step.error.as_mut().map(clean);
+    if let Some(action) = &mut step.action {
+        count += clean_value(&mut action.arguments);
+    }
+    count
+}
+
+fn clean_value(value: &mut Value) -> usize {
+    match value {
+        Value::String(text) => clean(text),
+        Value::Array(values) => values.iter_mut().map(clean_value).sum(),
+        Value::Object(values) => values.values_mut().map(clean_value).sum(),
+        _ => 0,
+    }
 }
 
 /// Says what was found in the journals of processes that died.
@@ -60,7 +100,39 @@ impl Store {
         let journal = journal
             .as_mut()
             .context("the journal has just been opened")?;
-        journal.write(&Line::Began(turn.clone()))
+        journal.write(&Line::Began(self.cleaned(turn)))
+    }
+
+    /// Makes durable what has come of a turn that runs.
+    pub fn note(&self, journal: &mut Journal, turn: &Turn, mut partial: Partial) -> Result<()> {
+        if self.options.redact {
+            for text in [&mut partial.said, &mut partial.thought] {
+                text.truncate(settled(text).len());
+                clean(text);
+            }
+            partial.steps.iter_mut().for_each(|step| {
+                clean_step(step);
+            });
+        }
+        journal.note(&turn.interaction.interaction_id, partial)
+    }
+
+    /// Returns a turn as it is stored.
+    fn cleaned(&self, turn: &Turn) -> Turn {
+        let mut turn = turn.clone();
+        if self.options.redact {
+            turn.clean();
+        }
+        turn
+    }
+
+    /// Returns a text as it is stored.
+    pub fn cleaned_text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if self.options.redact {
+            clean(&mut text);
+        }
+        text
     }
 
     /// Stores a turn that has ended; `bodies` are the requests that were sent, and `base` is what they extend.
@@ -74,9 +146,16 @@ impl Store {
         bodies: &[String],
         base: Option<&Base>,
     ) -> Result<Option<anyhow::Error>> {
-        turn.interaction.context_verbatim = pack(bodies, base);
-        let journaled = journal.write(&Line::Ended(turn.clone()));
-        let unembedded = match self.write(std::slice::from_mut(turn)).await {
+        let mut cleaned = self.cleaned(turn);
+        turn.redacted = cleaned.redacted;
+        let bodies: Vec<String> = bodies.iter().map(|body| self.cleaned_text(body)).collect();
+        let base = base.map(|base| Base {
+            interaction_id: base.interaction_id.clone(),
+            body: self.cleaned_text(&base.body),
+        });
+        cleaned.interaction.context_verbatim = pack(&bodies, base.as_ref());
+        let journaled = journal.write(&Line::Ended(cleaned.clone()));
+        let unembedded = match self.write(std::slice::from_mut(&mut cleaned)).await {
             Ok(unembedded) => unembedded,
             Err(_) if journaled.is_err() => {
                 return journaled
@@ -159,6 +238,9 @@ impl Store {
     pub async fn import(&self, mut turns: Vec<Turn>) -> Result<()> {
         // As many as fit easily into memory with their vectors.
         for batch in turns.chunks_mut(1_000) {
+            if self.options.redact {
+                batch.iter_mut().for_each(Turn::clean);
+            }
             self.write(batch).await?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Access, Tool, read, spec};
+use super::{Access, Tool, read, spec, umask};
 use crate::conversation::ToolSpec;
 
 /// The most that is read of a file at once, in bytes.
@@ -173,16 +173,17 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
         bail!("it is a folder");
     }
     let folder = path.parent().context("it has no folder")?;
-    fs::create_dir_all(folder)?;
+    umask::create_folders(folder)?;
     let mut new = tempfile::Builder::new()
         .prefix(".allm-")
-        // A file that was not there gets the permissions of any new one.
-        .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
     new.write_all(content)?;
-    if let Ok(old) = fs::metadata(path) {
-        new.as_file().set_permissions(old.permissions())?;
-    }
+    // A file that was not there gets the permissions of any new one.
+    let permissions = match fs::metadata(path) {
+        Ok(old) => old.permissions(),
+        Err(_) => fs::Permissions::from_mode(0o666 & !umask::former()),
+    };
+    new.as_file().set_permissions(permissions)?;
     new.as_file().sync_all()?;
     new.persist(path)?;
     Ok(())

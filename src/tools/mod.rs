@@ -5,6 +5,7 @@ mod clock;
 mod files;
 mod search;
 mod shell;
+mod umask;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::conversation::ToolSpec;
 
 pub use access::Access;
+pub use umask::keep_private;
 
 /// Does one thing that a model may ask for.
 pub trait Tool: Send + Sync {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::{Access, Tool, read, spec};
+use super::{Access, Tool, read, spec, umask};
 use crate::conversation::ToolSpec;
 
 /// How much is kept of the beginning and of the end of an output, each, in bytes.
@@ -78,7 +78,7 @@ impl RunCommand {
     async fn run(&self, command: &str, limit: Duration) -> Result<String> {
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg(command)
+            .arg(format!("umask {:04o}\n{command}", umask::former()))
             .current_dir(self.access.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -61,6 +61,12 @@ pub fn turn(ended: &Ended, username: &str) -> Value {
     turn["usage"] = json!(interaction.usage());
     turn["duration_ms"] = json!(interaction.duration_ms);
     turn["steps"] = ended.steps.iter().map(step).collect();
+    if ended.private {
+        turn["private"] = json!(true);
+    }
+    if ended.redacted > 0 {
+        turn["redacted"] = json!(ended.redacted);
+    }
     if let Some(error) = &ended.failure {
         turn["error"] = json!(error.to_string());
         turn["hint"] = json!(error.hint());

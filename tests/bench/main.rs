@@ -97,6 +97,7 @@ async fn history(size: u64, home: &Path) {
         home: home.to_owned(),
         uri: home.join("lancedb").display().to_string(),
         embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
+        redact: true,
     };
     let store = Arc::new(Store::open(options).await.expect("a store opens"));
     let mut users = Vec::new();

@@ -131,6 +131,7 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
         },
         quotes_only: false,
         quoting: Vec::new(),
+        redacted: 0,
     }
 }
 

@@ -73,6 +73,7 @@ impl Evaluation {
             home: home.to_owned(),
             uri: home.join("lancedb").display().to_string(),
             embedder: Lazy::new(Source::Bundled),
+            redact: true,
         });
         let store = store.await?;
         let mut users = HashMap::new();
@@ -97,6 +98,7 @@ impl Evaluation {
                 steps: Vec::new(),
                 quotes_only: false,
                 quoting: Vec::new(),
+                redacted: 0,
             });
         }
         store.import(turns).await?;

@@ -275,6 +275,7 @@ fn an_id_that_several_share_lists_them() {
             steps: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
+            redacted: 0,
         }
     };
     let uri = home.path().join("lancedb").display().to_string();
@@ -282,6 +283,7 @@ fn an_id_that_several_share_lists_them() {
         home: home.path().to_owned(),
         uri,
         embedder: Lazy::new(Source::Bundled),
+        redact: true,
     };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Store::open(options).await.unwrap();

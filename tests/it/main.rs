@@ -8,11 +8,13 @@ mod server;
 mod tidy;
 
 mod agent;
+mod crashes;
 mod embedding;
 mod evaluation;
 mod faults;
 mod history;
 mod people;
+mod privacy;
 mod recall;
 mod search;
 mod server_faults;

@@ -90,6 +90,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/max-tokens",
         "/seed",
         "/tools",
+        "/private",
         "/user",
         "/new",
         "/help",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of each floor, from the ground up; a module imports only from lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["conversation", "timeframe"],
+    &["conversation", "timeframe", "redact"],
     &["provider", "tools", "embedder"],
     &["agent", "store"],
     &["config"],

@@ -19,6 +19,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
         home: home.path().to_owned(),
         uri: home.path().join("lancedb").display().to_string(),
         embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
+        redact: true,
     };
     let store = Store::open(options()).await.unwrap();
     let user = store.ensure_user("alice").await.unwrap();

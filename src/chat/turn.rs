@@ -1,0 +1,78 @@
+//! What is recorded of a turn besides what was said: who, when, with what, and what else is to be known.
+
+use serde_json::{Map, Value, json};
+
+use super::{Chat, Quotes, SearchMemory};
+use crate::agent::Transcript;
+use crate::conversation::cut;
+use crate::provider::ProviderError;
+use crate::redact::redact;
+use crate::store::{self, Interaction, Session, Turn};
+
+impl Chat {
+    /// Returns a turn that has just begun.
+    pub(super) fn begin(&self, query: &str) -> Turn {
+        let (now, settings) = (store::now(), &self.settings);
+        let session = self.live.session.clone().unwrap_or_else(|| Session {
+            session_id: self.live.session_id.clone(),
+            created_at: now,
+            last_active: now,
+            provider: settings.provider.name().to_owned(),
+            model: settings.model.clone(),
+            temperature: settings.options.temperature,
+            max_tokens: settings.options.max_tokens.map(i64::from),
+            seed: settings.options.seed,
+            system_prompt: settings.system.clone(),
+            title: Some(title(query)),
+            metadata: "{}".to_owned(),
+            ..Session::default()
+        });
+        let mut interaction = Interaction::begin(&session.session_id, query, now);
+        settings
+            .provider
+            .name()
+            .clone_into(&mut interaction.provider);
+        interaction.model.clone_from(&settings.model);
+        Turn {
+            uri: String::new(),
+            username: self.memory.username.clone(),
+            session,
+            interaction,
+            steps: Vec::new(),
+            quotes_only: self.is_offline(),
+            quoting: vec![SearchMemory::NAME.to_owned()],
+            redacted: 0,
+        }
+    }
+}
+
+/// Returns what else is to be known about a turn, as JSON text.
+pub fn metadata(
+    failure: Option<&ProviderError>,
+    quotes: &Quotes,
+    transcript: &Transcript,
+) -> String {
+    let mut metadata = Map::new();
+    if let Some(error) = failure {
+        metadata.insert("error".to_owned(), json!(error.to_string()));
+    }
+    if !quotes.ids.is_empty() {
+        metadata.insert("recalled".to_owned(), json!(quotes.ids));
+    }
+    if transcript.left_out > 0 {
+        metadata.insert("turns_left_out".to_owned(), json!(transcript.left_out));
+    }
+    if let Some((sent, read)) = transcript.truncated {
+        let truncated = json!({"tokens_sent_about": sent, "tokens_read": read});
+        metadata.insert("truncated".to_owned(), truncated);
+    }
+    Value::Object(metadata).to_string()
+}
+
+/// Returns the first line of a question, cut to a title.
+fn title(query: &str) -> String {
+    const LONGEST: usize = 80;
+    let (query, _) = redact(query);
+    let line = query.trim().lines().next().unwrap_or_default();
+    cut(line, LONGEST)
+}

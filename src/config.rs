@@ -38,6 +38,7 @@ pub struct Config {
     pub recall_floor: f32,
     pub facts: bool,
     pub redact: bool,
+    pub retention: String,
     pub embedder: String,
     pub limit: usize,
 }

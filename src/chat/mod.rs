@@ -180,6 +180,18 @@ impl Chat {
         Ok(count)
     }
 
+    /// Forgets in the live conversation what is stored no more.
+    pub async fn reload(&mut self) -> Result<()> {
+        let Some(session) = self.live.session.clone().filter(|_| !self.is_private()) else {
+            return Ok(());
+        };
+        self.live.recalled.clear();
+        if self.resume(session).await? == 0 {
+            self.renew();
+        }
+        Ok(())
+    }
+
     /// Returns the id of the session.
     pub fn session_id(&self) -> &str {
         &self.live.session_id
@@ -365,6 +377,7 @@ impl Chat {
             self.live.base = Some(Base {
                 interaction_id: turn.interaction.interaction_id.clone(),
                 body: body.clone(),
+                erasures: self.memory.store.erasures(),
             });
         }
         self.maintain().await;

@@ -74,8 +74,23 @@ struct Global {
 enum Sub {
     /// Talk to a model; with a message, answer it and leave; with piped input, run it line by line
     Chat(ChatArgs),
+    /// Bring histories in
+    #[command(subcommand)]
+    Import(Import),
     #[command(flatten)]
     History(History),
+}
+
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// What `allm export` has written
+    #[command(
+        after_help = "Examples:\n  allm import jsonl backup.jsonl\n  allm export --all-users | allm --home copy import jsonl -"
+    )]
+    Jsonl {
+        /// The file; `-` for standard input
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 
-use super::{ChatArgs, Cli, Sub};
+use super::{ChatArgs, Cli, Import, Sub};
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
+use crate::commands;
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind, Provider, ProviderError};
@@ -62,6 +63,22 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
+        Sub::Import(Import::Jsonl { file }) => runtime.block_on(async {
+            let store = Store::open(options).await?;
+            let lines: Box<dyn io::BufRead> = if file == Path::new("-") {
+                Box::new(io::stdin().lock())
+            } else {
+                let opened = std::fs::File::open(&file);
+                let opened = opened.with_context(|| format!("cannot read `{}`", file.display()))?;
+                Box::new(io::BufReader::new(opened))
+            };
+            let moved = store.restore(lines).await?;
+            store
+                .embed_missing(|done, all| ui.progress("embedded", done, all))
+                .await?;
+            ui.moved("import", &moved)?;
+            Ok(Outcome::Done)
+        }),
         Sub::Chat(args) => {
             let username = username(args.user.clone().or(cli.user))?;
             chat(args, options, username, &config, &home, &runtime, ui)
@@ -120,6 +137,7 @@ fn chat(
     std::thread::spawn(move || drop(embedder.get().map(drop)));
     let chat = runtime.block_on(async {
         let memory = remember(options, username, config, ui).await?;
+        retain(&memory, config, home, ui).await?;
         converse(&args, memory, config, home, ui).await
     })?;
     let interactive = args.message.is_empty() && io::stdin().is_terminal();
@@ -147,6 +165,30 @@ fn chat(
     };
     runtime.block_on(close(&mut repl.chat, ui));
     outcome
+}
+
+/// Removes what the settings say is too old, once a day.
+async fn retain(memory: &Memory, config: &Config, home: &Path, ui: &Ui) -> Result<()> {
+    if config.retention.is_empty() {
+        return Ok(());
+    }
+    let (mark, today) = (
+        home.join("retention"),
+        store::now().format("%F").to_string(),
+    );
+    if std::fs::read_to_string(&mark).is_ok_and(|last| last == today) {
+        return Ok(());
+    }
+    let removed = commands::retain(&config.retention, memory).await;
+    let removed = removed.context("cannot do what `retention` says in config.toml")?;
+    std::fs::write(&mark, today).with_context(|| format!("cannot write `{}`", mark.display()))?;
+    if removed > 0 {
+        ui.note(&format!(
+            "{removed} interaction(s) older than {} removed, as `retention` in config.toml says",
+            config.retention
+        ));
+    }
+    Ok(())
 }
 
 /// Waits for what is still done in the background, unless Ctrl-C says not to.

@@ -1,7 +1,10 @@
 //! What a person can ask for: the one list of commands. Help, completion, the README's table and the subcommands of the
 //! binary derive from it.
 
+mod export;
 mod facts;
+mod forget;
+mod help;
 mod recall;
 mod search;
 mod sessions;
@@ -13,8 +16,10 @@ mod stats;
 mod timeframe;
 mod users;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
+pub use forget::retain;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::chat::{Chat, Memory};
@@ -80,6 +85,15 @@ pub enum History {
     /// List the users, or add, rename, grant and revoke
     #[command(name = "/users")]
     Users(users::UsersArgs),
+    /// Write the history to a file or to standard output, nothing left out
+    #[command(name = "/export")]
+    Export(export::Args),
+    /// Remove interactions for good
+    #[command(name = "/forget")]
+    Forget(forget::ForgetArgs),
+    /// Remove what is older than some age, for good
+    #[command(name = "/cleanup")]
+    Cleanup(forget::CleanupArgs),
     /// Show what is stored: rows, bytes on disk, tokens, embedding model
     #[command(name = "/stats")]
     Stats(stats::Args),
@@ -162,6 +176,9 @@ impl History {
             History::Last(args) => sessions::last(args, memory, last, ui).await,
             History::Sessions(args) => sessions::run(args, memory, ui).await,
             History::Users(args) => users::users(args, memory, ui).await,
+            History::Export(args) => export::run(args, memory, ui).await,
+            History::Forget(args) => forget::forget(args, memory, ui).await.map(drop),
+            History::Cleanup(args) => forget::cleanup(args, memory, ui).await.map(drop),
             History::Stats(args) => stats::run(args, memory, ui).await,
         }
     }
@@ -174,6 +191,16 @@ impl Command {
             Command::History(History::Facts(args)) if args.switch().is_some() => {
                 facts::switch(args.switch() == Some(true), chat, ui)?;
             }
+            Command::History(History::Forget(args)) => {
+                if forget::forget(args, &chat.memory, ui).await? {
+                    chat.reload().await?;
+                }
+            }
+            Command::History(History::Cleanup(args)) => {
+                if forget::cleanup(args, &chat.memory, ui).await? {
+                    chat.reload().await?;
+                }
+            }
             Command::History(command) => command.run(&chat.memory, last, ui).await?,
             Command::Live(command) => return command.run(chat, ui).await,
         }
@@ -182,7 +209,7 @@ impl Command {
 }
 
 /// Says whose history a command looks at.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct Whose {
     /// Look at another user's history
     #[arg(long, value_name = "NAME")]
@@ -193,6 +220,10 @@ struct Whose {
 }
 
 impl Whose {
+    fn is_given(&self) -> bool {
+        self.all_users || self.user.is_some()
+    }
+
     fn whom(&self) -> Whom<'_> {
         match &self.user {
             _ if self.all_users => Whom::Everyone,
@@ -272,7 +303,7 @@ impl LiveCommand {
                 chat.renew();
                 ui.setting("session", &chat.session_id().into())?;
             }
-            LiveCommand::Help { command } => help(command.as_deref(), ui)?,
+            LiveCommand::Help { command } => help::run(command.as_deref(), ui)?,
             LiveCommand::Quit => return Ok(Flow::Quit),
         }
         Ok(Flow::Continue)
@@ -316,52 +347,6 @@ fn names_of(command: &clap::Command) -> Vec<String> {
         .chain(command.get_visible_aliases())
         .map(str::to_owned)
         .collect()
-}
-
-fn help(command: Option<&str>, ui: &Ui) -> Result<()> {
-    if let Some(name) = command {
-        let name = format!("/{}", name.trim_start_matches('/'));
-        let mut line = Line::command();
-        line.build();
-        let Some(command) = line.find_subcommand_mut(&name) else {
-            bail!("there is no command `{name}`: `/help` lists them all");
-        };
-        let text = command
-            .clone()
-            .render_help()
-            .to_string()
-            .replace("Usage:  /", "Usage: /");
-        return if ui.json {
-            ui.print_json(&serde_json::json!({"type": "help", "text": text}))
-        } else {
-            ui.print(&text)
-        };
-    }
-    let rows = table();
-    if ui.json {
-        let commands: Vec<_> = rows
-            .iter()
-            .map(|(name, about)| serde_json::json!({"name": name, "about": about}))
-            .collect();
-        return ui.print_json(&serde_json::json!({"type": "help", "commands": commands}));
-    }
-    let line = Line::command();
-    let named: Vec<_> = line
-        .get_subcommands()
-        .map(|command| (names_of(command).join(", "), command.get_about()))
-        .collect();
-    let widest = named
-        .iter()
-        .map(|(names, _)| names.len())
-        .max()
-        .unwrap_or_default();
-    let mut text = String::new();
-    for (names, about) in named {
-        let about = about.map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("{names:<widest$}  {about}\n"));
-    }
-    text.push_str("\nAnything else is said to the model; //text sends /text. `/help /search` explains one command.");
-    ui.print(&text)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Each request repeats the conversation so far, so a session of n turns would take n² of space. A packed request keeps the
 //! number of bytes it shares with the front and with the back of the request before it, and the text between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result};
 use lancedb::expr::{col, lit};
@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::filter::Filter;
+use super::interaction::Interaction;
 
 /// Names the last request of a turn, which the next turn's request extends.
 #[derive(Debug, Clone)]
 pub struct Base {
     pub interaction_id: String,
     pub body: String,
+    /// How often something had been erased when it was recorded; what is stored may be another text since.
+    pub erasures: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,6 +106,49 @@ fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
     Ok(bodies)
 }
 
+/// Changes the requests of the turns of one session, oldest first, and lets none refer to those that are `gone`. Returns which of the
+/// others were changed. A request that cannot be read is left as it is.
+pub fn rebase(
+    turns: &mut [Interaction],
+    gone: &HashSet<String>,
+    mut change: impl FnMut(&mut String) -> bool,
+) -> Vec<usize> {
+    let mut bodies: HashMap<String, Vec<String>> = HashMap::new();
+    let mut changed = Vec::new();
+    let mut previous: Option<Base> = None;
+    for (at, turn) in turns.iter_mut().enumerate() {
+        let Ok(packed) = serde_json::from_str::<Vec<Packed>>(&turn.context_verbatim) else {
+            continue;
+        };
+        let base = packed.first().and_then(|request| request.base.as_ref());
+        let base_body = base
+            .and_then(|id| bodies.get(id))
+            .and_then(|all| all.last());
+        let Ok(mut sent) = unpack(&packed, base_body.map(String::as_str)) else {
+            continue;
+        };
+        let had_base = base.is_some();
+        bodies.insert(turn.interaction_id.clone(), sent.clone());
+        if gone.contains(&turn.interaction_id) {
+            continue;
+        }
+        for body in &mut sent {
+            change(body);
+        }
+        let text = pack(&sent, previous.as_ref().filter(|_| had_base));
+        previous = sent.last().map(|body| Base {
+            interaction_id: turn.interaction_id.clone(),
+            body: body.clone(),
+            erasures: 0,
+        });
+        if text != turn.context_verbatim {
+            turn.context_verbatim = text;
+            changed.push(at);
+        }
+    }
+    changed
+}
+
 impl Store {
     /// Returns the exact bodies of the requests of an interaction, in the order they were sent.
     pub async fn context(
@@ -179,6 +225,7 @@ mod tests {
             base = bodies.last().map(|body| Base {
                 interaction_id: "1".into(),
                 body: body.clone(),
+                erasures: 0,
             });
         }
     }
@@ -197,6 +244,7 @@ mod tests {
             base = Some(Base {
                 interaction_id: "0123456789abcdef".into(),
                 body,
+                erasures: 0,
             });
         }
         assert!(

@@ -38,6 +38,19 @@ impl Store {
             .context("the embedder failed")?
     }
 
+    /// Returns one vector for each passage.
+    pub(super) async fn embed_pieces(&self, pieces: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let embedder = self.options.embedder.clone();
+        let pieces: Vec<String> = pieces.iter().map(|&piece| piece.to_owned()).collect();
+        let work = move || {
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            embedder.get()?.embed(&pieces)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .context("the embedder failed")?
+    }
+
     /// Returns one vector for a whole text.
     pub(super) async fn embed_whole(&self, text: &str) -> Result<Vec<f32>> {
         let embedded = self.embed(vec![(text.to_owned(), usize::MAX)]).await?;

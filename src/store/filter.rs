@@ -32,6 +32,7 @@ pub struct Filter {
     except_session: Option<String>,
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
+    ids: Option<Vec<String>>,
 }
 
 impl Filter {
@@ -43,12 +44,18 @@ impl Filter {
             except_session: None,
             from: None,
             until: None,
+            ids: None,
         }
     }
 
     /// Returns whose rows are let through.
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Returns whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        self.expr().is_none()
     }
 
     /// Keeps what lies within a half-open range of time.
@@ -66,6 +73,15 @@ impl Filter {
     pub fn in_session(self, session_id: &str) -> Filter {
         Filter {
             session: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Keeps these interactions alone.
+    #[must_use]
+    pub fn only(self, ids: Vec<String>) -> Filter {
+        Filter {
+            ids: Some(ids),
             ..self
         }
     }
@@ -91,7 +107,8 @@ impl Filter {
             .map(|id| col("session_id").not_eq(lit(id.as_str())));
         let from = self.from.map(|from| col("timestamp").gt_eq(moment(from)));
         let until = self.until.map(|until| col("timestamp").lt(moment(until)));
-        [self.scope_expr(), session, except, from, until]
+        let ids = self.ids.as_deref().map(among);
+        [self.scope_expr(), session, except, from, until, ids]
             .into_iter()
             .flatten()
             .reduce(DfExpr::and)
@@ -107,15 +124,18 @@ impl Filter {
 
     /// Returns the condition that the id is one of these, and all else that the filter asks.
     pub fn and_ids(&self, ids: &[String]) -> DfExpr {
-        let ids = is_in(
-            col("interaction_id"),
-            ids.iter().map(|id| lit(id.as_str())).collect(),
-        );
+        let ids = among(ids);
         match self.expr() {
             Some(expr) => expr.and(ids),
             None => ids,
         }
     }
+}
+
+/// Returns the condition that the interaction is one of these.
+pub fn among(ids: &[String]) -> DfExpr {
+    let ids = ids.iter().map(|id| lit(id.as_str())).collect();
+    is_in(col("interaction_id"), ids)
 }
 
 fn moment(time: DateTime<Utc>) -> DfExpr {

@@ -223,6 +223,16 @@ fn is_ours(file: &File, path: &Path) -> bool {
 
 /// Lists the journals that are there, those of living processes among them.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut journals = files(folder)?;
+    journals.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "jsonl")
+    });
+    Ok(journals)
+}
+
+/// Lists the journals and those that were set aside.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -230,17 +240,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
             return Err(error).with_context(|| format!("cannot read `{}`", folder.display()));
         }
     };
-    let mut journals = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "jsonl")
-        {
-            journals.push(path);
-        }
-    }
-    Ok(journals)
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    paths.collect()
 }
 
 fn read(file: &File) -> Result<(Vec<Turn>, usize)> {

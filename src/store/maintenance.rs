@@ -1,6 +1,6 @@
 //! Keeps the tables quick: each turn adds a small file to several of them, and every file costs each search a little.
 
-use std::fs::{self, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -35,12 +35,22 @@ impl Store {
         let path = self.options.beside("maintenance.lock");
         let mut lock = super::lock_file(&path)?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(()),
+            Ok(()) => self.tidy_up(&mut lock).await,
+            Err(TryLockError::WouldBlock) => Ok(()),
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
             }
         }
+    }
+
+    /// Waits until no process tidies up, and keeps them from it until dropped.
+    pub(super) async fn lock_upkeep(&self) -> Result<File> {
+        let path = self.options.beside("maintenance.lock");
+        tokio::task::spawn_blocking(move || super::lock(&path)).await?
+    }
+
+    /// Does the work; who calls it holds the lock.
+    pub(super) async fn tidy_up(&self, lock: &mut File) -> Result<()> {
         // First the indices: what they cover is put together with what they do not only then.
         index::maintain(
             &self.passages,

@@ -3,9 +3,12 @@
 //! Speaks text: vectors, Arrow and LanceDB types never leave this folder.
 
 mod context;
+mod dump;
 mod embed;
+mod erase;
 mod facts;
 mod filter;
+mod gate;
 mod groups;
 mod index;
 mod interaction;
@@ -15,6 +18,7 @@ mod passage;
 mod react_cycle;
 mod record;
 mod registry;
+mod reindex;
 mod score;
 mod search;
 mod session;
@@ -35,9 +39,12 @@ use anyhow::{Context as _, Result};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::embedder::Lazy;
+use gate::Gate;
 use table::Table;
 
 pub use context::Base;
+pub use dump::Moved;
+pub use erase::Erased;
 pub use facts::Fact;
 pub use filter::{Filter, Scope, Whom};
 pub use groups::{By, Group};
@@ -97,6 +104,7 @@ pub struct Store {
     interactions: Table<interaction::Interaction>,
     react_cycles: Table<react_cycle::ReactCycle>,
     passages: Table<passage::Passage>,
+    gate: Gate,
     /// How rare words are, as far as it is known.
     sampled: tokio::sync::Mutex<Option<search::Sampled>>,
     /// When what this process has written was on the disk.
@@ -123,16 +131,24 @@ impl Store {
             .execute()
             .await
             .with_context(|| format!("cannot open the store at `{place}`"))?;
+        let gate = Gate::new(options.beside("erase.lock"));
+        let _pass = gate.enter().await;
         let lock = lock(&options.beside("lock"))?;
         let dimension = || Ok(options.embedder.get()?.dimension());
-        let dimension =
-            registry::check(&connection, &place, &options.embedder.name(), dimension).await?;
+        let dimension = registry::check(
+            &connection,
+            &place,
+            &gate,
+            &options.embedder.name(),
+            dimension,
+        )
+        .await?;
         let (users, sessions, interactions, react_cycles, passages) = tokio::try_join!(
-            Table::open(&connection, dimension),
-            Table::open(&connection, dimension),
-            Table::open(&connection, dimension),
-            Table::open(&connection, dimension),
-            Table::open(&connection, dimension),
+            Table::open(&connection, dimension, &gate),
+            Table::open(&connection, dimension, &gate),
+            Table::open(&connection, dimension, &gate),
+            Table::open(&connection, dimension, &gate),
+            Table::open(&connection, dimension, &gate),
         )?;
         drop(lock);
         Ok(Store {
@@ -143,6 +159,7 @@ impl Store {
             interactions,
             react_cycles,
             passages,
+            gate,
             sampled: tokio::sync::Mutex::default(),
             synced: tokio::sync::Mutex::new(opened),
         })
@@ -155,6 +172,16 @@ impl Store {
     /// Returns the folder of the tables, where they lie on a disk of ours.
     pub fn folder(&self) -> Option<PathBuf> {
         self.is_local().then(|| PathBuf::from(&self.options.uri))
+    }
+
+    /// Returns the folder of everything besides the tables.
+    pub fn home(&self) -> &std::path::Path {
+        &self.options.home
+    }
+
+    /// Returns how often something was erased.
+    pub fn erasures(&self) -> u64 {
+        self.gate.erasures()
     }
 
     fn journals(&self) -> PathBuf {

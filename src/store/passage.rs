@@ -37,7 +37,7 @@ const PASSAGES_OF_OBSERVATION: usize = 64;
 /// How many passages of one observation get a vector; the rest is found by its words. Each costs a fraction of a second.
 const EMBEDDED: usize = 4;
 /// How many passages of all observations of a turn get a vector.
-const EMBEDDED_IN_ALL: usize = 32;
+pub const EMBEDDED_IN_ALL: usize = 32;
 
 /// Is a text of a turn that is to be found again.
 pub(super) struct Findable {

@@ -149,9 +149,11 @@ impl Store {
         let mut cleaned = self.cleaned(turn);
         turn.redacted = cleaned.redacted;
         let bodies: Vec<String> = bodies.iter().map(|body| self.cleaned_text(body)).collect();
+        let _pass = self.gate.enter().await;
+        let base = base.filter(|base| base.erasures == self.gate.erasures());
         let base = base.map(|base| Base {
-            interaction_id: base.interaction_id.clone(),
             body: self.cleaned_text(&base.body),
+            ..base.clone()
         });
         cleaned.interaction.context_verbatim = pack(&bodies, base.as_ref());
         let journaled = journal.write(&Line::Ended(cleaned.clone()));
@@ -217,7 +219,7 @@ impl Store {
     }
 
     /// Brings what the tables have got since the last time, or before that, to the disk, where they lie on one of ours.
-    async fn sync(&self, since: Option<SystemTime>) -> Result<()> {
+    pub(super) async fn sync(&self, since: Option<SystemTime>) -> Result<()> {
         if !self.is_local() {
             return Ok(());
         }

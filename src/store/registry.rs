@@ -7,6 +7,7 @@ use lancedb::arrow::arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::gate::Gate;
 use super::table::{Record, Table, moment, text};
 
 /// The version of the tables' layout that this program reads and writes.
@@ -37,6 +38,7 @@ impl Record for Entry {
 pub async fn check(
     connection: &Connection,
     place: &str,
+    gate: &Gate,
     embedder: &str,
     dimension: impl FnOnce() -> Result<usize>,
 ) -> Result<usize> {
@@ -55,7 +57,7 @@ pub async fn check(
             hint: "keep the new history elsewhere with `--home DIR` or `--db URI`".to_owned(),
         }));
     }
-    let table: Table<Entry> = Table::open(connection, 0).await?;
+    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
     let entries = table.select(None, &["key", "value"], None, None).await?;
     let value = |key: &str| -> Option<Value> {
         entries

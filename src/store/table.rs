@@ -4,17 +4,21 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures::TryStreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use lancedb::arrow::arrow_array::cast::AsArray;
 use lancedb::arrow::arrow_array::types::Float32Type;
 use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
 use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
-use lancedb::query::{ColumnOrdering, ExecutableQuery, QueryBase, Select, VectorQuery};
+use lancedb::query::{
+    ColumnOrdering, ExecutableQuery, QueryBase, QueryExecutionOptions, Select, VectorQuery,
+};
 use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::gate::Gate;
 
 /// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
 const REFINED: usize = 200;
@@ -61,12 +65,13 @@ pub fn vector(name: &str, dimension: usize) -> Field {
 pub struct Table<R> {
     pub inner: lancedb::Table,
     dimension: usize,
+    gate: Gate,
     rows: PhantomData<fn() -> R>,
 }
 
 impl<R: Record> Table<R> {
     /// Opens the table, and creates it when it is not there. Two processes may do so at once.
-    pub async fn open(connection: &Connection, dimension: usize) -> Result<Table<R>> {
+    pub async fn open(connection: &Connection, dimension: usize, gate: &Gate) -> Result<Table<R>> {
         let open = || connection.open_table(R::NAME).execute();
         let inner = match open().await {
             Err(Error::TableNotFound { .. }) => {
@@ -86,6 +91,7 @@ impl<R: Record> Table<R> {
         Ok(Table {
             inner,
             dimension,
+            gate: gate.clone(),
             rows: PhantomData,
         })
     }
@@ -103,6 +109,7 @@ impl<R: Record> Table<R> {
         if rows.is_empty() {
             return Ok(());
         }
+        let _pass = self.gate.enter().await;
         let adding = self.inner.add(self.batch(rows)?).execute().await;
         adding.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
         Ok(())
@@ -110,6 +117,7 @@ impl<R: Record> Table<R> {
 
     /// Puts whole rows in the place of those with the same `key`, in one commit. Rows that are gone stay gone.
     pub async fn replace(&self, key: &str, rows: &[R]) -> Result<()> {
+        let _pass = self.gate.enter().await;
         self.inner.checkout_latest().await?;
         let batch = self.batch(rows)?;
         let schema = batch.schema();
@@ -123,6 +131,7 @@ impl<R: Record> Table<R> {
 
     /// Removes the rows that match.
     pub async fn delete(&self, filter: &DfExpr) -> Result<()> {
+        let _pass = self.gate.enter().await;
         self.inner.checkout_latest().await?;
         self.inner.delete(filter).await?;
         Ok(())
@@ -136,6 +145,7 @@ impl<R: Record> Table<R> {
         order: Option<Order<'_>>,
         limit: Option<usize>,
     ) -> Result<Vec<R>> {
+        let _pass = self.gate.enter().await;
         let mut query = self.inner.query().select(Select::columns(columns));
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
@@ -159,6 +169,7 @@ impl<R: Record> Table<R> {
         filter: Option<DfExpr>,
         columns: &[&str],
     ) -> Result<Vec<T>> {
+        let _pass = self.gate.enter().await;
         let mut query = self.inner.query().select(Select::columns(columns));
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
@@ -204,6 +215,7 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
+        let _pass = self.gate.enter().await;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
         let mut query = query
             .column(column)
@@ -228,6 +240,21 @@ impl<R: Record> Table<R> {
             .collect())
     }
 
+    /// Returns the rows that match, with every column, some at a time.
+    pub async fn stream(
+        &self,
+        filter: Option<DfExpr>,
+    ) -> Result<impl Stream<Item = Result<Vec<R>>> + use<R>> {
+        let mut query = self.inner.query();
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let mut options = QueryExecutionOptions::default();
+        options.max_batch_length = 512;
+        let batches = query.execute_with_options(options).await?;
+        Ok(batches.map(|batch| read(R::NAME, &[batch?])))
+    }
+
     /// Returns the rows that match, with every column.
     pub async fn whole(&self, filter: DfExpr) -> Result<Vec<R>> {
         let fields = R::columns(self.dimension);
@@ -245,6 +272,7 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<R>> {
+        let _pass = self.gate.enter().await;
         let operator = if all { Operator::And } else { Operator::Or };
         let words = MatchQuery::new(words.to_owned())
             .with_column(Some(column.to_owned()))
@@ -262,6 +290,7 @@ impl<R: Record> Table<R> {
 
     /// Counts the rows that match.
     pub async fn count(&self, filter: Option<DfExpr>) -> Result<usize> {
+        let _pass = self.gate.enter().await;
         let filter = filter.as_ref().map(expr_to_sql_string).transpose()?;
         Ok(self.inner.count_rows(filter).await?)
     }

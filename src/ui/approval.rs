@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 
+use anyhow::{Result as Anyhow, bail};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Behavior, Config, Editor};
@@ -69,6 +70,20 @@ pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &str) -
             _ if line.len() > 3 => return Approval::No(line.to_owned()),
             _ => say(&format!("{}\n", dim("answer y, a or n", color))),
         }
+    }
+}
+
+/// Asks a question that only `y` and `yes` agree to.
+pub fn confirm(ui: &Ui, question: &str) -> Anyhow<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        bail!("nobody is there to say yes: add --yes, or --dry-run to see what it would do");
+    }
+    let choices = "[y]es or [n]o:";
+    let plain = format!("{question} {choices} ");
+    let styled = format!("{} {choices} ", strong(question, ui.color_err));
+    match read(&plain, &styled) {
+        Ok(line) => Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str())),
+        Err(_) => Ok(false),
     }
 }
 

@@ -16,6 +16,7 @@ mod history;
 mod people;
 mod privacy;
 mod recall;
+mod removal;
 mod search;
 mod server_faults;
 mod shell;

@@ -1,0 +1,186 @@
+//! `/forget` and `/cleanup`: what is removed for good, after it has been shown and agreed to.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::{When, Whose};
+use crate::chat::Memory;
+use crate::store::{Filter, Interaction};
+use crate::timeframe;
+use crate::ui::Ui;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /forget 3f2a9c1e\n  /forget --session 8c1d20aa --dry-run\n  /forget --match \"the offer to Acme\" --since 2025-09-01\n\nWhat is forgotten is in no file of the store any more. It is exported first, unless you say --no-backup. A conversation that is open in another shell knows it until it ends there."
+)]
+pub struct ForgetArgs {
+    /// The interactions
+    ids: Vec<String>,
+    /// Forget what has these words, as they stand, in question or answer
+    #[arg(long = "match", value_name = "WORDS")]
+    matching: Option<String>,
+    /// Forget a whole conversation
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    when: When,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /cleanup --older-than 90d --dry-run\n  /cleanup --older-than 1y --user bob\n\nNothing is ever removed unasked; `retention` in config.toml asks once for all."
+)]
+pub struct CleanupArgs {
+    /// How old what is removed is at least, for example 90d, 6 months, 2025-01-01
+    #[arg(long, value_name = "AGE")]
+    older_than: String,
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, clap::Args)]
+struct How {
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Keep no export of what is removed
+    #[arg(long)]
+    no_backup: bool,
+}
+
+/// Forgets interactions. Returns whether any is gone.
+pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
+    let (from, until) = args.when.bounds(memory.zone)?;
+    let narrow = args.matching.is_some() || args.session.is_some() || args.whose.is_given();
+    if args.ids.is_empty() && !narrow && from.is_none() && until.is_none() {
+        bail!("say what to forget: ids, or --match, --session, --from, --to, --user");
+    }
+    let mut filter = memory.filter(args.whose.whom(), from, until).await?;
+    if let Some(session) = &args.session {
+        let session = memory.store.session(&filter, session).await?;
+        filter = filter.in_session(&session.session_id);
+    }
+    if !args.ids.is_empty() {
+        let mut ids = Vec::new();
+        for id in &args.ids {
+            let turn = memory.store.interaction(&filter, id).await?;
+            ids.push(turn.interaction_id);
+        }
+        filter = filter.only(ids);
+    }
+    let mut turns = memory.store.interactions_in(&filter, None).await?;
+    if let Some(words) = &args.matching {
+        let words = words.to_lowercase();
+        turns.retain(|turn| {
+            turn.query.to_lowercase().contains(&words)
+                || turn.response.to_lowercase().contains(&words)
+        });
+    }
+    remove(turns, filter, &args.how, memory, ui).await
+}
+
+/// Removes what is older than some age. Returns whether any is gone.
+pub async fn cleanup(args: CleanupArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
+    let filter = older_than(&args.older_than, memory, args.whose).await?;
+    let turns = memory.store.interactions_in(&filter, None).await?;
+    remove(turns, filter, &args.how, memory, ui).await
+}
+
+async fn older_than(age: &str, memory: &Memory, whose: Whose) -> Result<Filter> {
+    let ago = timeframe::from(&format!("{age} ago"), memory.zone);
+    let until = ago.or_else(|_| timeframe::from(age, memory.zone))?;
+    memory.filter(whose.whom(), None, Some(until)).await
+}
+
+/// Removes what the setting says is too old, of one's own. Returns how many interactions.
+pub async fn retain(age: &str, memory: &Memory) -> Result<usize> {
+    let filter = older_than(age, memory, Whose::default()).await?;
+    let ids = memory.store.ids(&filter).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    Ok(memory.store.erase(&filter, &ids).await?.interactions)
+}
+
+async fn remove(
+    turns: Vec<Interaction>,
+    filter: Filter,
+    how: &How,
+    memory: &Memory,
+    ui: &Ui,
+) -> Result<bool> {
+    let (Some(first), Some(last)) = (turns.first(), turns.last()) else {
+        ui.forgotten(0, None, how.dry_run)?;
+        return Ok(false);
+    };
+    let names = memory.names().await?;
+    let mut by_user: BTreeMap<&str, usize> = BTreeMap::new();
+    for turn in &turns {
+        let name = names.get(&turn.user_id).map_or("?", String::as_str);
+        *by_user.entry(name).or_default() += 1;
+    }
+    let users: Vec<String> = by_user
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    ui.note(&format!(
+        "{} interaction{}, {} to {}, of {}",
+        turns.len(),
+        if turns.len() == 1 { "" } else { "s" },
+        ui.zone().shown(first.timestamp),
+        ui.zone().shown(last.timestamp),
+        users.join(", ")
+    ));
+    if how.dry_run {
+        ui.forgotten(turns.len(), None, true)?;
+        return Ok(false);
+    }
+    if !how.yes && !ui.confirm("Remove them for good?")? {
+        ui.note("nothing was removed");
+        return Ok(false);
+    }
+    let ids: Vec<String> = turns.into_iter().map(|turn| turn.interaction_id).collect();
+    let filter = filter.only(ids.clone());
+    let backup = match how.no_backup {
+        true => None,
+        false => Some(back_up(&filter, memory).await?),
+    };
+    let erased = memory.store.erase(&filter, &ids).await?;
+    ui.forgotten(erased.interactions, backup.as_deref(), false)?;
+    Ok(true)
+}
+
+/// Exports what is about to be removed, into the home.
+async fn back_up(filter: &Filter, memory: &Memory) -> Result<PathBuf> {
+    let folder = memory.store.home().join("backups");
+    let name = crate::store::now().format("removed-%Y%m%dT%H%M%S%.6fZ.jsonl");
+    let path = folder.join(name.to_string());
+    let context = || format!("cannot write the backup `{}`", path.display());
+    let mut folders = std::fs::DirBuilder::new();
+    let made = folders.recursive(true).mode(0o700).create(&folder);
+    made.with_context(context)?;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create_new(true).write(true).mode(0o600).open(&path);
+    let mut file = std::io::BufWriter::new(file.with_context(context)?);
+    let mut write = |line: &str| writeln!(file, "{line}").with_context(context);
+    memory.store.export(filter, true, &mut write).await?;
+    let file = file
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error);
+    file.and_then(|file| file.sync_all())
+        .with_context(context)?;
+    Ok(path)
+}

@@ -1,6 +1,7 @@
 //! Flags and subcommands of the binary.
 
 mod start;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::io;
@@ -74,6 +75,15 @@ struct Global {
 enum Sub {
     /// Talk to a model; with a message, answer it and leave; with piped input, run it line by line
     Chat(ChatArgs),
+    /// Examine the home, the tables, the embedding model and the provider, and repair what can be
+    #[command(
+        after_help = "Examples:\n  allm doctor\n  allm doctor --fix\n\nWithout --fix nothing is changed. What --fix sets aside is kept in the home, in `aside`."
+    )]
+    Doctor {
+        /// Repair what can be
+        #[arg(long)]
+        fix: bool,
+    },
     /// Bring histories in
     #[command(subcommand)]
     Import(Import),
@@ -93,7 +103,7 @@ enum Import {
     },
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(
     after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
 )]

@@ -1,6 +1,7 @@
 //! How flags, the environment and the settings become a store, a provider and a chat.
 
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 
-use super::{ChatArgs, Cli, Import, Sub};
+use super::{ChatArgs, Cli, Import, Sub, upkeep};
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
-use crate::commands;
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind, Provider, ProviderError};
@@ -63,22 +63,8 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
-        Sub::Import(Import::Jsonl { file }) => runtime.block_on(async {
-            let store = Store::open(options).await?;
-            let lines: Box<dyn io::BufRead> = if file == Path::new("-") {
-                Box::new(io::stdin().lock())
-            } else {
-                let opened = std::fs::File::open(&file);
-                let opened = opened.with_context(|| format!("cannot read `{}`", file.display()))?;
-                Box::new(io::BufReader::new(opened))
-            };
-            let moved = store.restore(lines).await?;
-            store
-                .embed_missing(|done, all| ui.progress("embedded", done, all))
-                .await?;
-            ui.moved("import", &moved)?;
-            Ok(Outcome::Done)
-        }),
+        Sub::Import(Import::Jsonl { file }) => runtime.block_on(upkeep::import(options, &file, ui)),
+        Sub::Doctor { fix } => runtime.block_on(upkeep::doctor(options, fix, &config, ui)),
         Sub::Chat(args) => {
             let username = username(args.user.clone().or(cli.user))?;
             chat(args, options, username, &config, &home, &runtime, ui)
@@ -93,6 +79,10 @@ async fn remember(
     ui: &Ui,
 ) -> Result<Memory> {
     let store = Store::open(options).await?;
+    let mode = std::fs::metadata(store.home()).map(|home| home.permissions().mode());
+    if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+        ui.warn("others can read your history: `allm doctor --fix` closes its folder");
+    }
     let recovered = store.recover().await?;
     if recovered.turns > 0 {
         ui.note(&format!(
@@ -137,7 +127,7 @@ fn chat(
     std::thread::spawn(move || drop(embedder.get().map(drop)));
     let chat = runtime.block_on(async {
         let memory = remember(options, username, config, ui).await?;
-        retain(&memory, config, home, ui).await?;
+        upkeep::retain(&memory, config, home, ui).await?;
         converse(&args, memory, config, home, ui).await
     })?;
     let interactive = args.message.is_empty() && io::stdin().is_terminal();
@@ -165,30 +155,6 @@ fn chat(
     };
     runtime.block_on(close(&mut repl.chat, ui));
     outcome
-}
-
-/// Removes what the settings say is too old, once a day.
-async fn retain(memory: &Memory, config: &Config, home: &Path, ui: &Ui) -> Result<()> {
-    if config.retention.is_empty() {
-        return Ok(());
-    }
-    let (mark, today) = (
-        home.join("retention"),
-        store::now().format("%F").to_string(),
-    );
-    if std::fs::read_to_string(&mark).is_ok_and(|last| last == today) {
-        return Ok(());
-    }
-    let removed = commands::retain(&config.retention, memory).await;
-    let removed = removed.context("cannot do what `retention` says in config.toml")?;
-    std::fs::write(&mark, today).with_context(|| format!("cannot write `{}`", mark.display()))?;
-    if removed > 0 {
-        ui.note(&format!(
-            "{removed} interaction(s) older than {} removed, as `retention` in config.toml says",
-            config.retention
-        ));
-    }
-    Ok(())
 }
 
 /// Waits for what is still done in the background, unless Ctrl-C says not to.
@@ -324,7 +290,7 @@ async fn converse(
     Ok(chat)
 }
 
-fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings> {
+pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings> {
     let kind = match args
         .provider
         .as_deref()

@@ -64,7 +64,7 @@ impl Store {
             ],
         )
         .await?;
-        compact(&self.passages).await?;
+        self.compact(&self.passages).await?;
         let cycles = [
             ("interaction_id", Kind::Ordered),
             ("timestamp", Kind::Ordered),
@@ -72,7 +72,7 @@ impl Store {
             ("scratchpad_embedding", Kind::Meaning),
         ];
         index::maintain(&self.react_cycles, &cycles).await?;
-        compact(&self.react_cycles).await?;
+        self.compact(&self.react_cycles).await?;
         let interactions = [
             ("interaction_id", Kind::Ordered),
             ("session_id", Kind::Ordered),
@@ -81,39 +81,41 @@ impl Store {
             ("context_embedding", Kind::Meaning),
         ];
         index::maintain(&self.interactions, &interactions).await?;
-        compact(&self.interactions).await?;
+        self.compact(&self.interactions).await?;
         index::maintain(&self.sessions, &[("session_id", Kind::Ordered)]).await?;
-        compact(&self.sessions).await?;
-        compact(&self.users).await?;
+        self.compact(&self.sessions).await?;
+        self.compact(&self.users).await?;
         let version = self.interactions.inner.version().await?;
         lock.set_len(0)?;
         write!(lock, "{version}")?;
         Ok(())
     }
-}
 
-async fn compact<R: Record>(table: &Table<R>) -> Result<()> {
-    let table = &table.inner;
-    for size in SIZES {
-        let options = CompactionOptions {
-            target_rows_per_fragment: size,
-            num_threads: Some(1),
-            ..CompactionOptions::default()
-        };
-        let compact = OptimizeAction::Compact {
-            options,
-            remap_options: None,
-        };
-        table.optimize(compact).await?;
-        if table.stats().await?.fragment_stats.num_fragments <= TOO_MANY {
-            break;
+    /// Puts small files together, and removes old versions once the new ones are on the disk.
+    async fn compact<R: Record>(&self, table: &Table<R>) -> Result<()> {
+        let table = &table.inner;
+        for size in SIZES {
+            let options = CompactionOptions {
+                target_rows_per_fragment: size,
+                num_threads: Some(1),
+                ..CompactionOptions::default()
+            };
+            let compact = OptimizeAction::Compact {
+                options,
+                remap_options: None,
+            };
+            table.optimize(compact).await?;
+            if table.stats().await?.fragment_stats.num_fragments <= TOO_MANY {
+                break;
+            }
         }
+        self.sync(None).await?;
+        let prune = OptimizeAction::Prune {
+            older_than: Some(Duration::seconds(KEPT)),
+            delete_unverified: None,
+            error_if_tagged_old_versions: None,
+        };
+        table.optimize(prune).await?;
+        Ok(())
     }
-    let prune = OptimizeAction::Prune {
-        older_than: Some(Duration::seconds(KEPT)),
-        delete_unverified: None,
-        error_if_tagged_old_versions: None,
-    };
-    table.optimize(prune).await?;
-    Ok(())
 }

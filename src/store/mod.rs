@@ -3,6 +3,7 @@
 //! Speaks text: vectors, Arrow and LanceDB types never leave this folder.
 
 mod context;
+mod doctor;
 mod dump;
 mod embed;
 mod erase;
@@ -43,6 +44,7 @@ use gate::Gate;
 use table::Table;
 
 pub use context::Base;
+pub use doctor::{Finding, State, examine};
 pub use dump::Moved;
 pub use erase::Erased;
 pub use facts::Fact;

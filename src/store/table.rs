@@ -18,6 +18,7 @@ use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Hinted;
 use super::gate::Gate;
 
 /// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
@@ -87,7 +88,12 @@ impl<R: Record> Table<R> {
             }
             other => other,
         };
-        let inner = inner.with_context(|| format!("cannot open the table `{}`", R::NAME))?;
+        let inner = inner.map_err(|error| {
+            anyhow::Error::new(error).context(Hinted {
+                message: format!("cannot open the table `{}`", R::NAME),
+                hint: "`allm doctor --fix` repairs what can be".to_owned(),
+            })
+        })?;
         Ok(Table {
             inner,
             dimension,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Names, Ui, approval, json, table, theme};
-use crate::store::{Group, Interaction, Moved, Rows, SessionSummary, Stats, User};
+use crate::store::{Finding, Group, Interaction, Moved, Rows, SessionSummary, State, Stats, User};
 
 impl Ui {
     /// Shows sessions, and how many more there are.
@@ -87,6 +87,29 @@ impl Ui {
             "{}ed {} interactions, {} sessions, {} users{known}",
             what, moved.interactions, moved.sessions, moved.users
         ));
+        Ok(())
+    }
+
+    /// Shows what an examination found.
+    pub fn doctor(&self, findings: &[Finding]) -> Result<()> {
+        if self.json {
+            return self.print_json(&serde_json::json!({"type": "doctor", "checks": findings}));
+        }
+        let widest = findings.iter().map(|finding| finding.what.len()).max();
+        let line = |finding: &Finding| {
+            let state = match finding.state {
+                State::Fine => theme::good("fine ", self.color_out),
+                State::Odd => theme::strong("odd  ", self.color_out),
+                State::Wrong => theme::alarm("wrong", self.color_out),
+                State::Fixed => theme::strong("fixed", self.color_out),
+            };
+            let (what, detail) = (&finding.what, theme::one_line(&finding.detail));
+            format!("{state}  {what:<0$}  {detail}", widest.unwrap_or_default())
+        };
+        self.print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+        if findings.iter().any(|finding| finding.state == State::Wrong) {
+            self.note("`allm doctor --fix` repairs what can be");
+        }
         Ok(())
     }
 

@@ -12,6 +12,10 @@ use crate::timeframe::Zone;
 
 /// Returns what a person can do about an error, if we know it.
 fn hint(error: &anyhow::Error) -> Option<String> {
+    // What is a context of another error is not found by going through the causes.
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return Some(hinted.hint.clone());
+    }
     error.chain().find_map(|cause| {
         let hinted = cause
             .downcast_ref::<Hinted>()

@@ -1,7 +1,8 @@
 //! Runs the binary in a home of its own: through pipes, or on a terminal.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,7 +27,10 @@ pub struct Home(TempDir, TempDir);
 
 impl Home {
     pub fn new() -> Self {
-        let folder = || tempfile::tempdir().expect("a temporary folder can be made");
+        let private = Permissions::from_mode(0o700);
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(private);
+        let folder = || builder.tempdir().expect("a temporary folder can be made");
         Self(folder(), folder())
     }
 

@@ -14,6 +14,7 @@ mod evaluation;
 mod faults;
 mod history;
 mod people;
+mod powercut;
 mod privacy;
 mod recall;
 mod removal;

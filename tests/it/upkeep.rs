@@ -101,4 +101,17 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
         "{:?}",
         found.notices
     );
+
+    // The doctor makes the index anew.
+    drop(store);
+    let findings = allm::store::examine(options(), true).await.unwrap();
+    let fixed = findings
+        .iter()
+        .find(|finding| finding.what == "indices")
+        .unwrap();
+    assert_eq!(fixed.state, allm::store::State::Fixed, "{findings:?}");
+    let store = Store::open(options()).await.unwrap();
+    let found = store.search(&query).await.unwrap();
+    assert_eq!(found.hits[0].interaction.response, old.response);
+    assert!(found.notices.is_empty(), "{:?}", found.notices);
 }

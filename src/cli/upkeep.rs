@@ -1,0 +1,100 @@
+//! What is done with the store as a whole: `allm import`, `allm doctor`, and what the settings say is too old.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::ChatArgs;
+use super::start::connection;
+use crate::chat::Memory;
+use crate::commands;
+use crate::config::Config;
+use crate::embedder::Lazy;
+use crate::provider;
+use crate::repl::Outcome;
+use crate::store::{self, Finding, Options, State, Store};
+use crate::ui::Ui;
+
+/// Brings an export in; what has no vectors gets some.
+pub async fn import(options: Options, file: &Path, ui: &Ui) -> Result<Outcome> {
+    let store = Store::open(options).await?;
+    let lines: Box<dyn io::BufRead> = if file == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let opened = std::fs::File::open(file);
+        let opened = opened.with_context(|| format!("cannot read `{}`", file.display()))?;
+        Box::new(io::BufReader::new(opened))
+    };
+    let moved = store.restore(lines).await?;
+    let progress = |done, all| ui.progress("embedded", done, all);
+    store.embed_missing(progress).await?;
+    ui.moved("import", &moved)?;
+    Ok(Outcome::Done)
+}
+
+/// Examines everything, and with `fix` repairs what can be.
+pub async fn doctor(options: Options, fix: bool, config: &Config, ui: &Ui) -> Result<Outcome> {
+    let embedder = options.embedder.clone();
+    let mut findings = store::examine(options, fix).await?;
+    findings.push(model(&embedder));
+    findings.push(server(config).await);
+    ui.doctor(&findings)?;
+    let is_wrong = |finding: &Finding| finding.state == State::Wrong;
+    Ok(match findings.iter().any(is_wrong) {
+        true => Outcome::Failed,
+        false => Outcome::Done,
+    })
+}
+
+/// Examines the embedding model.
+fn model(embedder: &Lazy) -> Finding {
+    let embedded = embedder
+        .get()
+        .and_then(|embedder| embedder.embed(&["a text"]));
+    match embedded {
+        Ok(_) => Finding::new("embedding model", State::Fine, embedder.name()),
+        Err(error) => Finding::new("embedding model", State::Wrong, format!("{error:#}")),
+    }
+}
+
+/// Examines the provider; that there is none is no fault.
+async fn server(config: &Config) -> Finding {
+    let what = "provider";
+    let asked = async {
+        let connected = provider::connect(&connection(&ChatArgs::default(), config)?).await?;
+        let name = connected.provider.name();
+        anyhow::Ok(format!(
+            "{name}, {} models",
+            connected.provider.models().await?.len()
+        ))
+    };
+    match asked.await {
+        Ok(detail) => Finding::new(what, State::Fine, detail),
+        Err(error) => Finding::new(what, State::Odd, format!("{error:#}")),
+    }
+}
+
+/// Removes what the settings say is too old, once a day.
+pub async fn retain(memory: &Memory, config: &Config, home: &Path, ui: &Ui) -> Result<()> {
+    if config.retention.is_empty() {
+        return Ok(());
+    }
+    let (mark, today) = (
+        home.join("retention"),
+        store::now().format("%F").to_string(),
+    );
+    if std::fs::read_to_string(&mark).is_ok_and(|last| last == today) {
+        return Ok(());
+    }
+    let removed = commands::retain(&config.retention, memory).await;
+    let removed = removed.context("cannot do what `retention` says in config.toml")?;
+    std::fs::write(&mark, today).with_context(|| format!("cannot write `{}`", mark.display()))?;
+    if removed > 0 {
+        ui.note(&format!(
+            "{removed} interaction(s) older than {} removed, as `retention` in config.toml says",
+            config.retention
+        ));
+    }
+    Ok(())
+}

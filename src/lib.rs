@@ -47,6 +47,8 @@ pub mod provider;
 pub mod tools;
 
 pub mod conversation;
+#[cfg(test)]
+mod mutate;
 pub mod redact;
 pub mod timeframe;
 

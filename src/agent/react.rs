@@ -333,4 +333,20 @@ mod tests {
         check("```\nThought: x\nFinal Answer: y\n```", "x", "y", None);
         check("", "", "", None);
     }
+
+    #[test]
+    fn spoilt_replies_are_parsed_to_the_end() {
+        let seeds = [
+            "Thought: look\nAction: read_file\nAction Input: {\"path\": \"a.txt\"}\nObservation: x",
+            "Thought: done\nFinal Answer: it is 4\nwith a `{` in it",
+            "Action: search_memory\nAction Input: ```json\n{\"query\": \"x\"}\n```",
+        ];
+        crate::mutate::each(&seeds, |text| {
+            let mut parser = Parser::default();
+            for character in text.chars() {
+                parser.push(&character.to_string());
+            }
+            parser.finish();
+        });
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -17,6 +18,9 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const ASIDE: Duration = Duration::from_secs(3);
 /// How long a list of models may take.
 const LISTING: Duration = Duration::from_secs(10);
+
+/// The longest answer that is read, in bytes; a server that sends more does not end.
+const LONGEST_ANSWER: usize = 16 << 20;
 
 /// Turns the lines of an answer into events.
 pub trait Decode: Send + 'static {
@@ -64,7 +68,9 @@ impl Http {
         }
         let mut client = Client::builder()
             .connect_timeout(settings.connect_timeout)
-            .user_agent(concat!("allm/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!("allm/", env!("CARGO_PKG_VERSION")))
+            // What is said goes to the server that was chosen, and to no other that it names.
+            .redirect(Policy::none());
         if is_loopback(&base) {
             client = client.no_proxy();
         }
@@ -135,13 +141,20 @@ impl Http {
             };
             let mut chunks = response.bytes_stream();
             let mut lines = Lines::default();
+            let mut received = 0;
             loop {
                 let chunk = tokio::time::timeout(http.idle, chunks.next()).await.map_err(|_| http.stalled())?;
                 let complete = match &chunk {
-                    Some(Ok(chunk)) => lines.push(chunk).map_err(|reason| http.broken(reason))?,
+                    Some(Ok(chunk)) => {
+                        received += chunk.len();
+                        lines.push(chunk).map_err(|reason| http.broken(reason))?
+                    }
                     Some(Err(error)) => Err(http.broken(reason(error)))?,
                     None => lines.finish().into_iter().collect(),
                 };
+                if received > LONGEST_ANSWER {
+                    Err(http.broken(format!("it is longer than {} MiB", LONGEST_ANSWER >> 20)))?;
+                }
                 for line in complete {
                     let events = decoder.line(&line).map_err(|error| match error {
                         DecodeError::Malformed(reason) => http.malformed(&reason, &line),
@@ -248,6 +261,11 @@ impl Http {
     async fn refused(&self, response: Response, model: &str) -> ProviderError {
         const LONGEST: usize = 64 << 10;
         let (provider, status) = (self.provider, response.status());
+        let to = response.headers().get("location");
+        if let (true, Some(to)) = (status.is_redirection(), to) {
+            let to = shown(&String::from_utf8_lossy(to.as_bytes()));
+            return ProviderError::Redirect { provider, to };
+        }
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         while let Ok(Some(Ok(chunk))) = tokio::time::timeout(self.idle, chunks.next()).await {

@@ -60,4 +60,22 @@ mod tests {
         let chunk = vec![b'x'; 1 << 20];
         assert!((0..17).any(|_| lines.push(&chunk).is_err()));
     }
+
+    #[test]
+    fn spoilt_bytes_do_no_harm() {
+        crate::mutate::each(
+            &["a line\nand another\r\n", "{\"a\":1}\n\n東京 🦀\n"],
+            |text| {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes.push(0xff);
+                let mut lines = Lines::default();
+                let mut all = String::new();
+                for chunk in bytes.chunks(7) {
+                    all.extend(lines.push(chunk).unwrap());
+                }
+                all.extend(lines.finish());
+                assert!(all.ends_with('\u{fffd}'), "{text:?}");
+            },
+        );
+    }
 }

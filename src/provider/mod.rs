@@ -134,6 +134,8 @@ pub enum ProviderError {
     },
     #[error("`{url}` wants a key, and `OPENAI_API_KEY` is not set")]
     NoKey { url: String },
+    #[error("{provider} sends you on to `{to}`")]
+    Redirect { provider: &'static str, to: String },
     #[error("{provider} answered {status}: {message}")]
     Status {
         provider: &'static str,
@@ -205,6 +207,10 @@ impl ProviderError {
             }
             ProviderError::Stalled { .. } => {
                 "raise `idle_timeout_s` in config.toml if the model is only slow".to_owned()
+            }
+            ProviderError::Redirect { .. } => {
+                "what you say goes to no other server unless you name it with `--base-url`"
+                    .to_owned()
             }
             ProviderError::Status { status: 429, .. } => {
                 "the server limits how often it may be asked; wait and try again".to_owned()

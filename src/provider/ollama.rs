@@ -311,4 +311,16 @@ mod tests {
             assert_eq!(base_url(host), url);
         }
     }
+
+    #[test]
+    fn spoilt_answers_are_errors_and_nothing_worse() {
+        let seeds: Vec<&str> = RECORDED.lines().collect();
+        let mut decoder = Decoder::default();
+        crate::mutate::each(&seeds, |line| {
+            if decoder.line(line).is_err() {
+                decoder = Decoder::default();
+            }
+        });
+        decoder.end();
+    }
 }

@@ -194,4 +194,22 @@ mod tests {
             assert!(!is_open(closed), "{closed}");
         }
     }
+
+    #[test]
+    fn spoilt_lines_are_commands_messages_or_errors() {
+        use clap::Parser;
+        let seeds = [
+            "/search \"connection reset\" --from 2025-09-01 --limit 3",
+            "/sql SELECT count(*) FROM interactions WHERE query = 'x'",
+            "/forget 3f2a9c1e --dry-run",
+            "//text and \\\nmore",
+            "what's new?",
+        ];
+        crate::mutate::each(&seeds, |text| {
+            is_open(text);
+            if let Input::Command(words) = parse(text) {
+                drop(crate::commands::Line::try_parse_from(words));
+            }
+        });
+    }
 }

@@ -335,3 +335,18 @@ fn row(line: &str) -> Result<Row> {
     }
     Ok(serde_json::from_value(value)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_rows_are_errors_and_nothing_worse() {
+        let interaction = Row::Interaction(Interaction::begin("s", "q", super::super::now()));
+        let session = Row::Session(Session::default());
+        let seeds = [line(&interaction).unwrap(), line(&session).unwrap()];
+        assert!(seeds.iter().all(|seed| row(seed).is_ok()));
+        let seeds = seeds.each_ref().map(String::as_str);
+        crate::mutate::each(&seeds, |text| drop(row(text)));
+    }
+}

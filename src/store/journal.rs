@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -244,7 +244,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.collect()
 }
 
-fn read(file: &File) -> Result<(Vec<Turn>, usize)> {
+fn read(file: impl Read) -> Result<(Vec<Turn>, usize)> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut unread = 0;
     let mut reader = BufReader::new(file);
@@ -311,10 +311,8 @@ fn shared(old: &str, new: &str) -> usize {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_journal_that_waits_for_recovery_is_not_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let turn = Turn {
+    fn turn() -> Turn {
+        Turn {
             uri: String::new(),
             username: "alice".into(),
             session: super::super::Session::default(),
@@ -323,7 +321,13 @@ mod tests {
             quotes_only: false,
             quoting: Vec::new(),
             redacted: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn a_journal_that_waits_for_recovery_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let turn = turn();
         let write = |turn: &Turn, ends: bool| {
             let mut journal = Journal::open(folder.path(), "s").unwrap();
             journal.write(&Line::Began(turn.clone())).unwrap();
@@ -344,5 +348,39 @@ mod tests {
             Orphan::open(left[0].clone()).unwrap().is_none(),
             "it is locked"
         );
+    }
+
+    #[test]
+    fn spoilt_journals_lose_only_what_is_spoilt() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), "s").unwrap();
+        let turn = turn();
+        let id = turn.interaction.interaction_id.clone();
+        journal.write(&Line::Began(turn.clone())).unwrap();
+        for (said, thought) in [("half an", ""), ("half an answer, naïve", "hm")] {
+            let (said, thought) = (said.to_owned(), thought.to_owned());
+            let partial = Partial {
+                said,
+                thought,
+                steps: Vec::new(),
+            };
+            journal.note(&id, partial).unwrap();
+        }
+        let text = fs::read_to_string(list(folder.path()).unwrap().remove(0)).unwrap();
+        let (turns, unread) = read(text.as_bytes()).unwrap();
+        assert_eq!(
+            (turns[0].interaction.response.as_str(), unread),
+            ("half an answer, naïve", 0)
+        );
+        assert_eq!(turns[0].steps[0].thought, "hm");
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        crate::mutate::each(&lines, |spoilt| {
+            let journal = format!("{}{spoilt}\n{}", lines[0], lines[0]);
+            let (turns, _) = read(journal.as_bytes()).unwrap();
+            assert!(
+                turns.iter().any(|turn| turn.interaction.query == "kept"),
+                "{spoilt:?}"
+            );
+        });
     }
 }

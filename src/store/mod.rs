@@ -117,6 +117,7 @@ impl Store {
     /// Opens the store, and makes it when the place is empty.
     pub async fn open(options: Options) -> Result<Store> {
         let opened = SystemTime::now();
+        refuse_links(&options.home)?;
         make_folder(&options.home)?;
         if options.is_local() {
             make_folder(std::path::Path::new(&options.uri))?;
@@ -210,6 +211,29 @@ fn lock_file(path: &std::path::Path) -> Result<File> {
         .mode(0o600)
         .open(path);
     file.with_context(|| format!("cannot open `{}`", path.display()))
+}
+
+/// Keeps what is written in the home from ending up elsewhere: what allm writes there may be no symbolic link.
+fn refuse_links(home: &std::path::Path) -> Result<()> {
+    let mut folders = vec![home.to_owned(), home.join("journal"), home.join("lancedb")];
+    folders.retain(|folder| folder.is_dir());
+    for folder in folders {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            // These are only read.
+            let read = ["config.toml", "embeddings"];
+            if entry.file_type()?.is_symlink()
+                && !read.iter().any(|name| entry.file_name() == *name)
+            {
+                let path = entry.path();
+                return Err(anyhow::Error::new(Hinted {
+                    message: format!("`{}` is a symbolic link, and nothing is written through it", path.display()),
+                    hint: "put the files themselves there, or name the real place with `--home` or `--db`".to_owned(),
+                }));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<()> {

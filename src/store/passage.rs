@@ -30,6 +30,8 @@ impl Origin {
     }
 }
 
+/// How many passages of what was asked, answered or thought get a vector, some 20,000 words; the rest is found by its words.
+pub const EMBEDDED_OF_TEXT: usize = 128;
 /// The most that is findable of one observation, in bytes: what a model is told of it.
 const LONGEST_OBSERVATION: usize = 64 << 10;
 /// The most passages that are made of one observation.
@@ -52,7 +54,7 @@ pub(super) fn findable(turn: &Turn) -> Vec<Findable> {
     let all = |origin, text: &str| Findable {
         origin,
         text: text.to_owned(),
-        embedded: usize::MAX,
+        embedded: EMBEDDED_OF_TEXT,
     };
     let mut texts = vec![all(Origin::Query, &turn.interaction.query)];
     if !turn.quotes_only {

@@ -9,7 +9,7 @@ use super::Store;
 use super::embed::mean;
 use super::filter::among;
 use super::interaction::Interaction;
-use super::passage::{EMBEDDED_IN_ALL, Origin, Passage};
+use super::passage::{EMBEDDED_IN_ALL, EMBEDDED_OF_TEXT, Origin, Passage};
 use super::react_cycle::ReactCycle;
 
 /// How many passages are embedded before they are written.
@@ -128,12 +128,14 @@ impl Store {
     }
 }
 
-/// The passages without a vector that should have one: of long observations the later ones have none by design.
+/// The passages without a vector that should have one: of long texts the later ones have none by design.
 fn wanting() -> DfExpr {
-    let most = i32::try_from(EMBEDDED_IN_ALL).unwrap_or(i32::MAX);
-    let observed = col("source").eq(lit(Origin::Observation.as_str()));
-    let kept = col("source")
-        .not_eq(lit(Origin::Observation.as_str()))
-        .or(observed.and(col("position").lt(lit(most))));
-    col("embedding").is_null().and(kept)
+    let below = |most: usize| col("position").lt(lit(i32::try_from(most).unwrap_or(i32::MAX)));
+    let observation = || lit(Origin::Observation.as_str());
+    let said = col("source").not_eq(observation());
+    let observed = col("source").eq(observation());
+    let wanted = said
+        .and(below(EMBEDDED_OF_TEXT))
+        .or(observed.and(below(EMBEDDED_IN_ALL)));
+    col("embedding").is_null().and(wanted)
 }

@@ -173,7 +173,8 @@ fn amount(words: &[&str]) -> Option<(i32, Unit)> {
         [both] => both.split_at(both.find(|c: char| !c.is_ascii_digit())?),
         _ => return None,
     };
-    Some((number.parse().ok()?, unit_of(unit)?))
+    let count: i32 = number.parse().ok()?;
+    (count >= 0).then_some((count, unit_of(unit)?))
 }
 
 fn unit_of(word: &str) -> Option<Unit> {

@@ -270,4 +270,23 @@ mod tests {
         }
         assert!(between("2025-09-16", "2025-09-15", Zone::default()).is_err());
     }
+
+    #[test]
+    fn spoilt_times_are_errors_and_nothing_worse() {
+        let seeds = [
+            "2025-09-15T10:00 2025-09-15T12:15",
+            "Sept 15, 2025 10:00-12:15",
+            "today 9am..noon",
+            "last 3 days",
+            "2h ago",
+            "2025-09-15T10:00:00+05:45",
+            "monday",
+        ];
+        let zone = Zone::named("Australia/Lord_Howe").unwrap();
+        crate::mutate::each(&seeds, |text| {
+            if let Ok(range) = range_at(text, zone, now()) {
+                assert!(range.from <= range.until, "{text:?}");
+            }
+        });
+    }
 }

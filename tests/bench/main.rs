@@ -1,4 +1,4 @@
-//! Benchmarks, on a real store: `cargo bench`. Prints medians and 95th percentiles, and what history they were measured on.
+//! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages. Prints medians and 95th percentiles, and what history they were measured on.
 //!
 //! Histories of 1,000, 10,000 and 100,000 interactions, and of 1,000,000 with `ALLM_SLOW_TESTS` set, are synthetic and seeded; making
 //! them is not measured. Their vectors come from words and not from the model, which would take hours; the model is measured apart.
@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 
+mod age;
 mod synthetic;
 
 use std::hint::black_box;
@@ -26,6 +27,13 @@ const RUNS: u64 = 20;
 fn main() {
     let runtime = Runtime::new().expect("a runtime starts");
     println!("{:<44} {:>10} {:>10}", "", "p50", "p95");
+    if std::env::args().any(|argument| argument == "age") {
+        let home = tempfile::tempdir().expect("a folder can be made");
+        return runtime.block_on(async {
+            let (store, users) = open(home.path()).await;
+            age::run(&store, home.path(), &users).await;
+        });
+    }
     embedding();
     let mut sizes = vec![1_000, 10_000, 100_000];
     if std::env::var_os("ALLM_SLOW_TESTS").is_some() {
@@ -91,8 +99,8 @@ fn embedding() {
     }
 }
 
-/// Measures a history of `size` interactions in `home`.
-async fn history(size: u64, home: &Path) {
+/// Opens a store with four users.
+async fn open(home: &Path) -> (Arc<Store>, Vec<(String, String)>) {
     let options = Options {
         home: home.to_owned(),
         uri: home.join("lancedb").display().to_string(),
@@ -105,6 +113,12 @@ async fn history(size: u64, home: &Path) {
         let user = store.ensure_user(name).await.expect("a user is made");
         users.push((user.user_id, user.username));
     }
+    (store, users)
+}
+
+/// Measures a history of `size` interactions in `home`.
+async fn history(size: u64, home: &Path) {
+    let (store, users) = open(home).await;
     let start = Instant::now();
     for first in (0..size).step_by(10_000) {
         let turns = (first..size.min(first + 10_000)).map(|number| turn(number, size, &users));

@@ -48,6 +48,11 @@ fn failing(server: &Server, provider: &str, expected_error: &str, kept_response:
     output.stderr
 }
 
+fn line_of(text: &str, done: bool) -> Chunk {
+    let line = serde_json::json!({"message": {"content": text}, "done": done});
+    Chunk::Bytes(format!("{line}\n").into_bytes())
+}
+
 fn line(text: &str) -> Chunk {
     Chunk::Bytes(
         format!(
@@ -229,4 +234,104 @@ fn a_server_that_is_not_there_is_an_error_with_a_hint() {
         .fails(1);
     let expected = "error: cannot reach Ollama at `http://127.0.0.1:9`: connection refused\nhint: start it with `ollama serve`, or choose another provider with `--provider`\n";
     assert_eq!(output.stderr, expected);
+}
+
+#[test]
+fn what_no_server_should_send_is_survived() {
+    let ndjson = "application/x-ndjson";
+    let whole = || line_of("and the end", true);
+    let long = format!(
+        "{{\"message\":{{\"content\":\"{}\"}},\"done\":false}}\n",
+        "x".repeat(10 << 20)
+    );
+    for (what, kind, chunks, error) in [
+        (
+            "10 MB in a line",
+            ndjson,
+            vec![Chunk::Bytes(long.into_bytes()), whole()],
+            None,
+        ),
+        (
+            "invalid UTF-8",
+            ndjson,
+            vec![
+                Chunk::Bytes(b"{\"message\":{\"content\":\"\xff\xfe\"},\"done\":false}\n".to_vec()),
+                whole(),
+            ],
+            None,
+        ),
+        (
+            "half a line",
+            ndjson,
+            vec![line("one "), Chunk::Bytes(b"{\"message\":{\"con".to_vec())],
+            Some("error: "),
+        ),
+        (
+            "another kind",
+            "text/html",
+            vec![Chunk::Bytes(b"<!doctype html><p>hello".to_vec())],
+            Some("error: cannot read what Ollama sent"),
+        ),
+        (
+            "nothing",
+            ndjson,
+            vec![],
+            Some("error: the answer of Ollama broke off"),
+        ),
+    ] {
+        let chunks = std::sync::Mutex::new(Some(chunks));
+        let server = Server::start(move |_| {
+            let chunks = chunks.lock().unwrap().take().unwrap_or_default();
+            Reply::chunks(200, kind, chunks)
+        });
+        let home = Home::new();
+        let output = ollama_chat(&home, &server, &["--model", "m", what]).run();
+        assert_eq!(
+            output.status,
+            i32::from(error.is_some()),
+            "{what}: {}",
+            output.stderr
+        );
+        assert!(
+            output.stderr.contains(error.unwrap_or_default()),
+            "{what}: {}",
+            output.stderr
+        );
+        let stored = home.allm().args(["last", "--json"]).ok_json().to_string();
+        assert!(
+            stored.contains("interaction_id"),
+            "{what}: {}",
+            &stored[..stored.len().min(300)]
+        );
+    }
+}
+
+#[test]
+fn an_endless_answer_is_given_up_and_kept() {
+    if std::env::var_os("ALLM_SLOW_TESTS").is_none() {
+        return;
+    }
+    let mut chunks = Vec::new();
+    let piece = format!(
+        "{{\"message\":{{\"content\":\"{}\"}},\"done\":false}}\n",
+        "y ".repeat(1 << 19)
+    );
+    chunks.resize_with(20, || Chunk::Bytes(piece.clone().into_bytes()));
+    let chunks = std::sync::Mutex::new(Some(chunks));
+    let server = Server::start(move |_| {
+        Reply::chunks(
+            200,
+            "application/x-ndjson",
+            chunks.lock().unwrap().take().unwrap_or_default(),
+        )
+    });
+    let home = Home::new();
+    let output = ollama_chat(&home, &server, &["--model", "m", "--no-redact", "go on"])
+        .run()
+        .fails(1);
+    assert!(
+        output.stderr.contains("it is longer than 16 MiB"),
+        "{}",
+        output.stderr
+    );
 }

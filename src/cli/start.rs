@@ -144,6 +144,7 @@ fn chat(
         runtime,
         fail_fast: args.fail_fast,
         last: None,
+        told: false,
         approvals: Approvals::new(args.yes),
     };
     let outcome = if !args.message.is_empty() {

@@ -39,6 +39,8 @@ pub struct Repl<'a> {
     pub fail_fast: bool,
     /// The last turn of this run, which `/show` means.
     pub last: Option<String>,
+    /// Whether the person knows that turns cannot be stored.
+    pub told: bool,
     /// What tools may do without being asked for.
     pub approvals: Approvals,
 }
@@ -219,9 +221,11 @@ impl Repl<'_> {
                 "{count} secret{s} left out of what is stored; --no-redact keeps them"
             ));
         }
-        if let Some(error) = &ended.unrecorded {
+        // Once is enough, until it works again.
+        if let Some(error) = ended.unrecorded.as_ref().filter(|_| !self.told) {
             self.ui.caution(error);
         }
+        self.told = ended.unrecorded.is_some();
         if let Some(error) = &ended.unembedded {
             self.ui.caution(error);
         }

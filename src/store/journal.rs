@@ -52,6 +52,8 @@ pub struct Journal {
     path: PathBuf,
     /// The turns that LanceDB does not have.
     pending: HashSet<String>,
+    /// Those of them that LanceDB could not take.
+    pub(super) waiting: Vec<Turn>,
     /// What is written of what was said and thought in the turn that runs.
     said: String,
     thought: String,
@@ -88,6 +90,7 @@ impl Journal {
                     file,
                     path,
                     pending: HashSet::new(),
+                    waiting: Vec::new(),
                     said: String::new(),
                     thought: String::new(),
                 });

@@ -165,13 +165,39 @@ impl Store {
                     .context("the answer is not recorded, only its question is in the journal");
             }
             Err(error) => {
+                journal.waiting.push(cleaned);
                 return Err(error)
                     .context("the turn is only in the journal, and stored when that works again");
             }
         };
+        // What failed before works again.
+        let mut stored = vec![turn.interaction.interaction_id.clone()];
+        while let Some(mut turn) = journal.waiting.pop() {
+            if let Err(error) = self.write_again(&mut turn).await {
+                journal.waiting.push(turn);
+                return Err(error).context("some turns before are only in the journal");
+            }
+            stored.push(turn.interaction.interaction_id);
+        }
         self.sync(None).await?;
-        journal.write(&Line::Stored(turn.interaction.interaction_id.clone()))?;
+        for id in stored {
+            journal.write(&Line::Stored(id))?;
+        }
         Ok(unembedded)
+    }
+
+    /// Writes a turn of which parts, or all, may be there. Returns whether it was missing.
+    async fn write_again(&self, turn: &mut Turn) -> Result<bool> {
+        let id = turn.interaction.interaction_id.clone();
+        let this = col("interaction_id").eq(lit(id.as_str()));
+        if self.interactions.count(Some(this.clone())).await? > 0 {
+            return Ok(false);
+        }
+        // The interaction is written last, so what is there without one is the rest of an attempt.
+        self.passages.delete(&this).await?;
+        self.react_cycles.delete(&this).await?;
+        self.write(std::slice::from_mut(turn)).await?;
+        Ok(true)
     }
 
     /// Stores the turns of processes that died before LanceDB had them, each once.
@@ -198,19 +224,10 @@ impl Store {
         }
         let since = orphan.turns.iter().map(turn_start).min();
         for mut turn in std::mem::take(&mut orphan.turns) {
-            let id = turn.interaction.interaction_id.clone();
-            let this = col("interaction_id").eq(lit(id.as_str()));
-            if self.interactions.count(Some(this.clone())).await? > 0 {
-                continue;
-            }
-            // The interaction is written last, so what is there without one is the rest of an attempt.
-            self.passages.delete(&this).await?;
-            self.react_cycles.delete(&this).await?;
             let user = self.ensure_user(&turn.username).await?;
             turn.session.user_id.clone_from(&user.user_id);
             turn.interaction.user_id = user.user_id;
-            self.write(std::slice::from_mut(&mut turn)).await?;
-            recovered.turns += 1;
+            recovered.turns += usize::from(self.write_again(&mut turn).await?);
         }
         // Those that are there may not be on the disk.
         self.sync(since).await?;

@@ -274,3 +274,44 @@ fn tables_that_cannot_be_written_cost_no_turn() {
             .collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn turns_that_had_to_wait_are_stored_in_the_same_shell() {
+    let home = Home::new();
+    let data = home.path().join("lancedb/passages.lance/data");
+    let aside = home.path().join("put-aside");
+    // The disk fails while the second answer comes, and works again with the fourth.
+    let server = crate::server::ollama(move |question| {
+        if question == "two" {
+            fs::rename(&data, &aside).unwrap();
+            fs::write(&data, "").unwrap();
+        } else if question == "four" {
+            fs::remove_file(&data).unwrap();
+            fs::rename(&aside, &data).unwrap();
+        }
+        format!("answer {question}")
+    });
+    let run = home.allm().env("OLLAMA_HOST", &server.url);
+    let run = run.args(["chat", "-p", "ollama", "--no-tools"]);
+    let output = run.stdin("one\ntwo\nthree\nfour\n").run().ok();
+    let told = output.stderr.matches("only in the journal").count();
+    assert_eq!(told, 1, "{}", output.stderr);
+    assert_eq!(
+        fs::read_dir(home.path().join("journal")).unwrap().count(),
+        0
+    );
+    let found = home
+        .allm()
+        .args(["timeframe", "today", "--json"])
+        .run()
+        .ok();
+    assert!(!found.stderr.contains("stored now"), "{}", found.stderr);
+    assert_eq!(found.json()[0]["count"], 4, "{}", found.stdout);
+    let context = found.json()[0]["interactions"][3]["interaction_id"].clone();
+    let context = home
+        .allm()
+        .args(["context", context.as_str().unwrap()])
+        .run()
+        .ok();
+    assert!(context.stdout.contains("answer two") && context.stdout.contains("answer three"));
+}

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::conversation::ToolSpec;
+use crate::conversation::{ToolSpec, cut};
 use crate::store::{Filter, Hit, SearchQuery, Store, Whom};
 use crate::timeframe::{self, Zone};
 use crate::tools::{Tool, read, spec};
@@ -52,6 +52,8 @@ impl Memory {
 /// Lets a model search the history.
 pub struct SearchMemory(pub Memory);
 
+/// How much of a question is shown beside the passage that matched, in characters.
+const LONGEST_QUERY: usize = 1_000;
 /// How many passages a model is shown when it does not say, and at most.
 const SHOWN: usize = 5;
 const MOST: usize = 20;
@@ -107,7 +109,8 @@ impl Tool for SearchMemory {
                 Some(json!({
                     "interaction_id": interaction.interaction_id,
                     "date": zone.local(interaction.timestamp).format("%Y-%m-%d %H:%M").to_string(),
-                    "query": interaction.query,
+                    // The passage is what counts; a pasted file would drown it.
+                    "query": cut(&interaction.query, LONGEST_QUERY),
                     "source": matched.source,
                     "passage": matched.text,
                     "similarity": hit.similarity,

@@ -136,14 +136,12 @@ async fn remove(
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    ui.note(&format!(
-        "{} interaction{}, {} to {}, of {}",
-        turns.len(),
-        if turns.len() == 1 { "" } else { "s" },
-        ui.zone().shown(first.timestamp),
-        ui.zone().shown(last.timestamp),
-        users.join(", ")
-    ));
+    let shown = |turn: &Interaction| ui.zone().shown(turn.timestamp);
+    let when = match turns.len() {
+        1 => format!("1 interaction, {}", shown(first)),
+        count => format!("{count} interactions, {} to {}", shown(first), shown(last)),
+    };
+    ui.note(&format!("{when}, of {}", users.join(", ")));
     if how.dry_run {
         ui.forgotten(turns.len(), None, true)?;
         return Ok(false);

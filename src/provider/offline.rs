@@ -78,7 +78,7 @@ fn answer(observation: &str) -> String {
         .take(QUOTED)
         .collect();
     if close.is_empty() {
-        return "Nothing like that is recorded yet. There is no model to ask, but this is kept, and quoted when you come back to it.".to_owned();
+        return "Nothing like that is recorded yet, and there is no model to ask. What you record is quoted when you come back to it.".to_owned();
     }
     let mut text = "There is no model to ask. This is the closest of what is recorded:".to_owned();
     for hit in close {
@@ -121,7 +121,7 @@ mod tests {
              2026-11-20 14:02 · 1a2b3c4d · you wrote\n> a\n> b\n\n\
              2026-11-20 14:02 · 1a2b3c4d · the answer to “why?”\n> a\n> b"
         );
-        assert!(answer(r#"{"hits":[]}"#).starts_with("Nothing like that is recorded yet."));
+        assert!(answer(r#"{"hits":[]}"#).starts_with("Nothing like that is recorded yet"));
         assert!(answer("error: disk on fire").ends_with("error: disk on fire"));
     }
 }

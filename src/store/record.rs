@@ -241,9 +241,14 @@ impl Store {
             return Ok(());
         }
         let mut synced = self.synced.lock().await;
-        // File times may be coarser than the clock.
-        let since = since.map_or(*synced, |since| since.min(*synced)) - Duration::from_secs(2);
         let now = SystemTime::now();
+        // A clock that was set back makes new files older than the last time.
+        let last = match now < *synced {
+            true => now - Duration::from_mins(1),
+            false => *synced,
+        };
+        // File times may be coarser than the clock.
+        let since = since.map_or(last, |since| since.min(last)) - Duration::from_secs(2);
         let uri = self.options.uri.clone();
         let work = move || super::sync::new_files(std::path::Path::new(&uri), since);
         tokio::task::spawn_blocking(work)

@@ -84,7 +84,7 @@ impl Ui {
             known => format!("; {known} rows were there already"),
         };
         self.note(&format!(
-            "{}ed {} interactions, {} sessions, {} users{known}",
+            "{}ed: interactions {}, sessions {}, users {}{known}",
             what, moved.interactions, moved.sessions, moved.users
         ));
         Ok(())

@@ -50,7 +50,7 @@ fn bad_lines_of_a_script_fail_and_the_rest_still_runs() {
     assert!(
         output
             .stdout
-            .starts_with("Nothing like that is recorded yet."),
+            .starts_with("Nothing like that is recorded yet"),
         "{}",
         output.stdout
     );

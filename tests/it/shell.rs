@@ -44,7 +44,7 @@ fn without_a_model_the_closest_past_passages_are_quoted() {
     assert!(
         first
             .stdout
-            .starts_with("Nothing like that is recorded yet."),
+            .starts_with("Nothing like that is recorded yet"),
         "{}",
         first.stdout
     );

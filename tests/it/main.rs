@@ -12,6 +12,7 @@ mod crashes;
 mod embedding;
 mod evaluation;
 mod faults;
+mod fulldisk;
 mod history;
 mod people;
 mod powercut;

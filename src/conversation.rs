@@ -55,6 +55,12 @@ pub struct Usage {
     pub output_tokens: Option<u64>,
 }
 
+/// Returns the first line of a question, cut to a title.
+pub fn title(query: &str) -> String {
+    const LONGEST: usize = 80;
+    cut(query.trim().lines().next().unwrap_or_default(), LONGEST)
+}
+
 impl Usage {
     /// Reads what is stored of a turn: JSON text, `null` where the server counted nothing.
     pub fn parse(json: &str) -> Option<Usage> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Chat, Quotes, SearchMemory};
 use crate::agent::Transcript;
-use crate::conversation::cut;
+use crate::conversation::title;
 use crate::provider::ProviderError;
 use crate::redact::redact;
 use crate::store::{self, Interaction, Session, Turn};
@@ -23,7 +23,7 @@ impl Chat {
             max_tokens: settings.options.max_tokens.map(i64::from),
             seed: settings.options.seed,
             system_prompt: settings.system.clone(),
-            title: Some(title(query)),
+            title: Some(title(&redact(query).0)),
             metadata: "{}".to_owned(),
             ..Session::default()
         });
@@ -67,12 +67,4 @@ pub fn metadata(
         metadata.insert("truncated".to_owned(), truncated);
     }
     Value::Object(metadata).to_string()
-}
-
-/// Returns the first line of a question, cut to a title.
-fn title(query: &str) -> String {
-    const LONGEST: usize = 80;
-    let (query, _) = redact(query);
-    let line = query.trim().lines().next().unwrap_or_default();
-    cut(line, LONGEST)
 }

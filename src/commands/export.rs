@@ -1,13 +1,14 @@
 //! `/export`: the history as JSON Lines, whole.
 
-use std::io::Write;
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{When, Whose};
 use crate::chat::Memory;
+use crate::store::{Filter, Moved};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -55,20 +56,25 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
             .await?;
         return Ok(());
     };
+    let moved = to_file(&path, &filter, args.vectors, memory).await?;
+    ui.moved("export", &moved)
+}
+
+/// Writes an export to a file that is not there yet: an export is asked for when something may go wrong.
+pub async fn to_file(
+    path: &Path,
+    filter: &Filter,
+    vectors: bool,
+    memory: &Memory,
+) -> Result<Moved> {
     let context = || format!("cannot write `{}`", path.display());
     let mut options = std::fs::OpenOptions::new();
-    // What is there stays there: an export is asked for when something may go wrong.
-    let file = options.create_new(true).write(true).mode(0o600).open(&path);
-    let mut file = std::io::BufWriter::new(file.with_context(context)?);
+    let file = options.create_new(true).write(true).mode(0o600).open(path);
+    let mut file = BufWriter::new(file.with_context(context)?);
     let mut write = |line: &str| writeln!(file, "{line}").with_context(context);
-    let moved = memory
-        .store
-        .export(&filter, args.vectors, &mut write)
-        .await?;
-    let file = file
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error);
+    let moved = memory.store.export(filter, vectors, &mut write).await?;
+    let file = file.into_inner().map_err(IntoInnerError::into_error);
     file.and_then(|file| file.sync_all())
         .with_context(context)?;
-    ui.moved("export", &moved)
+    Ok(moved)
 }

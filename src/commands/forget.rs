@@ -1,13 +1,12 @@
 //! `/forget` and `/cleanup`: what is removed for good, after it has been shown and agreed to.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::{When, Whose};
+use super::{When, Whose, export};
 use crate::chat::Memory;
 use crate::store::{Filter, Interaction};
 use crate::timeframe;
@@ -108,11 +107,7 @@ async fn older_than(age: &str, memory: &Memory, whose: Whose) -> Result<Filter> 
 /// Removes what the setting says is too old, of one's own. Returns how many interactions.
 pub async fn retain(age: &str, memory: &Memory) -> Result<usize> {
     let filter = older_than(age, memory, Whose::default()).await?;
-    let ids = memory.store.ids(&filter).await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    Ok(memory.store.erase(&filter, &ids).await?.interactions)
+    memory.store.erase(&filter).await
 }
 
 async fn remove(
@@ -151,13 +146,13 @@ async fn remove(
         return Ok(false);
     }
     let ids: Vec<String> = turns.into_iter().map(|turn| turn.interaction_id).collect();
-    let filter = filter.only(ids.clone());
+    let filter = filter.only(ids);
     let backup = match how.no_backup {
         true => None,
         false => Some(back_up(&filter, memory).await?),
     };
-    let erased = memory.store.erase(&filter, &ids).await?;
-    ui.forgotten(erased.interactions, backup.as_deref(), false)?;
+    let erased = memory.store.erase(&filter).await?;
+    ui.forgotten(erased, backup.as_deref(), false)?;
     Ok(true)
 }
 
@@ -166,19 +161,9 @@ async fn back_up(filter: &Filter, memory: &Memory) -> Result<PathBuf> {
     let folder = memory.store.home().join("backups");
     let name = crate::store::now().format("removed-%Y%m%dT%H%M%S%.6fZ.jsonl");
     let path = folder.join(name.to_string());
-    let context = || format!("cannot write the backup `{}`", path.display());
     let mut folders = std::fs::DirBuilder::new();
     let made = folders.recursive(true).mode(0o700).create(&folder);
-    made.with_context(context)?;
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create_new(true).write(true).mode(0o600).open(&path);
-    let mut file = std::io::BufWriter::new(file.with_context(context)?);
-    let mut write = |line: &str| writeln!(file, "{line}").with_context(context);
-    memory.store.export(filter, true, &mut write).await?;
-    let file = file
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error);
-    file.and_then(|file| file.sync_all())
-        .with_context(context)?;
+    made.with_context(|| format!("cannot create `{}`", folder.display()))?;
+    export::to_file(&path, filter, true, memory).await?;
     Ok(path)
 }

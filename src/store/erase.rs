@@ -6,29 +6,26 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use lancedb::expr::{col, lit};
+use lancedb::expr::{col, contains, lit};
 use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
-use serde::Serialize;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Store;
 use super::filter::{Filter, among};
 use super::journal;
 use super::table::{Record, Table};
-use crate::conversation::cut;
+use crate::conversation::title;
 
 /// What stands in the place of what was forgotten, where others quote it.
 const FORGOTTEN: &str = "[forgotten]";
 /// Shorter texts are replaced only where they stand alone: `yes` is no secret.
 const TELLING: usize = 12;
 
-/// Counts what was erased.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
-pub struct Erased {
-    pub interactions: usize,
-    pub sessions: usize,
-    /// Lines of journals and of the line history.
-    pub lines: usize,
+#[derive(Deserialize)]
+struct Recalling {
+    session_id: String,
+    metadata: String,
 }
 
 /// Holds the texts that are to disappear.
@@ -86,26 +83,22 @@ impl Texts {
 }
 
 impl Store {
-    /// Returns the ids of the interactions that the filter lets through, oldest first.
-    pub async fn ids(&self, filter: &Filter) -> Result<Vec<String>> {
-        let mut turns = self
-            .interactions
-            .select(filter.expr(), &["interaction_id", "timestamp"], None, None)
-            .await?;
-        turns.sort_by_key(|turn| turn.timestamp);
-        Ok(turns.into_iter().map(|turn| turn.interaction_id).collect())
-    }
-
-    /// Erases interactions with all that belongs to them: cycles, passages, vectors, and sessions that are empty then.
+    /// Erases the interactions that a filter lets through, and returns how many, with all that belongs to them: cycles, passages, vectors, and sessions that are empty then.
     ///
     /// Other processes wait meanwhile. What other turns quoted of them, as later requests of the same conversation do, is replaced
     /// by a mark. What lies below the files, such as snapshots of the disk, is out of reach.
-    pub async fn erase(&self, filter: &Filter, ids: &[String]) -> Result<Erased> {
+    pub async fn erase(&self, filter: &Filter) -> Result<usize> {
+        let these = filter
+            .expr()
+            .context("nothing is erased without a condition")?;
         let mut upkeep = self.lock_upkeep().await?;
         let closed = self.gate.close().await?;
+        let erased = self.interactions.whole(these).await?;
+        if erased.is_empty() {
+            return Ok(0);
+        }
         // Requests that running chats have sent are not what is stored any more.
         self.gate.count()?;
-        let erased = self.interactions.whole(filter.and_ids(ids)).await?;
         let ids: HashSet<String> = erased
             .iter()
             .map(|turn| turn.interaction_id.clone())
@@ -118,10 +111,6 @@ impl Store {
         let sessions: BTreeSet<String> =
             erased.iter().map(|turn| turn.session_id.clone()).collect();
         self.rewrite(&sessions, &ids, &texts).await?;
-        let mut counts = Erased {
-            interactions: ids.len(),
-            ..Erased::default()
-        };
         let list: Vec<String> = ids.iter().cloned().collect();
         for some in list.chunks(500) {
             let these = among(some);
@@ -133,7 +122,6 @@ impl Store {
             let this = col("session_id").eq(lit(session.as_str()));
             if self.interactions.count(Some(this.clone())).await? == 0 {
                 self.sessions.delete(&this).await?;
-                counts.sessions += 1;
             }
         }
         purge(&self.passages).await?;
@@ -148,11 +136,11 @@ impl Store {
                     .context("cannot remove what is left of old versions")?;
             }
         }
-        counts.lines = self.erase_lines(&ids, &texts)?;
+        self.erase_lines(&ids, &texts)?;
         *self.sampled.lock().await = None;
         self.sync(None).await?;
         drop(closed);
-        Ok(counts)
+        Ok(ids.len())
     }
 
     /// Takes what is forgotten out of what the other turns of its sessions, and those that recalled it, have sent and seen.
@@ -163,24 +151,28 @@ impl Store {
         texts: &Texts,
     ) -> Result<()> {
         let mut sessions = sessions.clone();
-        for id in ids {
-            // Both name the interactions that they quote.
-            let quotes = lancedb::expr::contains(col("metadata"), lit(id.as_str()));
-            let found = self
-                .interactions
-                .select(Some(quotes), &["session_id"], None, None)
-                .await?;
-            sessions.extend(found.into_iter().map(|turn| turn.session_id));
-            let short = crate::conversation::short_id(id);
-            let quotes = lancedb::expr::contains(col("scratchpad"), lit(short));
-            let mut cycles = self.react_cycles.whole(quotes).await?;
-            cycles.retain_mut(|cycle| {
-                !ids.contains(&cycle.interaction_id) && texts.scrub_json(&mut cycle.scratchpad)
-            });
-            if !cycles.is_empty() {
-                sessions.extend(cycles.iter().map(|cycle| cycle.session_id.clone()));
-                self.react_cycles.replace("react_id", &cycles).await?;
-            }
+        // Who recalled or searched them names their ids. One reading finds them all, however many there are.
+        let names = |text: &str| {
+            text.split(|c: char| !c.is_ascii_hexdigit() && c != '-')
+                .any(|word| ids.contains(word))
+        };
+        let recalled = contains(col("metadata"), lit("recalled"));
+        let turns: Vec<Recalling> = self
+            .interactions
+            .columns(Some(recalled), &["session_id", "metadata"])
+            .await?;
+        let turns = turns.into_iter().filter(|turn| names(&turn.metadata));
+        sessions.extend(turns.map(|turn| turn.session_id));
+        let searched = contains(col("scratchpad"), lit("interaction_id"));
+        let mut cycles = self.react_cycles.whole(searched).await?;
+        cycles.retain_mut(|cycle| {
+            !ids.contains(&cycle.interaction_id)
+                && names(&cycle.scratchpad)
+                && texts.scrub_json(&mut cycle.scratchpad)
+        });
+        if !cycles.is_empty() {
+            sessions.extend(cycles.iter().map(|cycle| cycle.session_id.clone()));
+            self.react_cycles.replace("react_id", &cycles).await?;
         }
         for id in &sessions {
             let this = col("session_id").eq(lit(id.as_str()));
@@ -198,13 +190,12 @@ impl Store {
                 .find(|turn| !ids.contains(&turn.interaction_id));
             let mut session = self.sessions.whole(this).await?;
             for row in &mut session {
-                let gone = row.title.as_ref().is_some_and(|title| {
-                    let title = title.trim_end_matches('…');
-                    texts.0.iter().any(|text| text.starts_with(title))
+                let gone = row.title.as_ref().is_some_and(|old| {
+                    let old = old.trim_end_matches('…');
+                    texts.0.iter().any(|text| text.starts_with(old))
                 });
                 if let (true, Some(first)) = (gone, first) {
-                    let line = first.query.trim().lines().next().unwrap_or_default();
-                    row.title = Some(cut(line, 80));
+                    row.title = Some(title(&first.query));
                 }
             }
             self.sessions.replace("session_id", &session).await?;
@@ -213,10 +204,9 @@ impl Store {
     }
 
     /// Takes the lines with what is forgotten out of dead journals and the line history.
-    fn erase_lines(&self, ids: &HashSet<String>, texts: &Texts) -> Result<usize> {
-        let mut removed = 0;
+    fn erase_lines(&self, ids: &HashSet<String>, texts: &Texts) -> Result<()> {
         for path in journal::files(&self.journals())? {
-            removed += remove_lines(&path, |line| {
+            remove_lines(&path, |line| {
                 ids.iter().any(|id| line.contains(id.as_str()))
             })?;
         }
@@ -225,7 +215,7 @@ impl Store {
             let mut line = line.replace("\\n", "\n");
             texts.scrub(&mut line)
         };
-        Ok(removed + remove_lines(&self.options.home.join("history.txt"), quoted)?)
+        remove_lines(&self.options.home.join("history.txt"), quoted)
     }
 }
 
@@ -274,11 +264,11 @@ fn remove_leftovers(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Removes lines from a file that nobody has locked; a new file takes its place. Returns how many.
-fn remove_lines(path: &Path, mut gone: impl FnMut(&str) -> bool) -> Result<usize> {
+/// Removes lines from a file that nobody has locked; a new file takes its place.
+fn remove_lines(path: &Path, mut gone: impl FnMut(&str) -> bool) -> Result<()> {
     let context = || format!("cannot erase lines of `{}`", path.display());
     let bytes = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         bytes => bytes.with_context(context)?,
     };
     let text = String::from_utf8_lossy(&bytes);
@@ -296,5 +286,5 @@ fn remove_lines(path: &Path, mut gone: impl FnMut(&str) -> bool) -> Result<usize
         new.as_file().sync_all().with_context(context)?;
         new.persist(path).with_context(context)?;
     }
-    Ok(all - kept.len())
+    Ok(())
 }

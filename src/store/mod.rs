@@ -46,7 +46,6 @@ use table::Table;
 pub use context::Base;
 pub use doctor::{Finding, State, examine};
 pub use dump::Moved;
-pub use erase::Erased;
 pub use facts::Fact;
 pub use filter::{Filter, Scope, Whom};
 pub use groups::{By, Group};

@@ -81,7 +81,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/export".to_owned(),
         format!("/forget {interaction} --dry-run"),
         "/forget --match zanzibar --dry-run".to_owned(),
-        "/cleanup --older-than 0d --dry-run".to_owned(),
+        "/cleanup --older-than 2100-01-01 --dry-run".to_owned(),
         "/recall zanzibar".to_owned(),
         "/recall".to_owned(),
         "/history".to_owned(),

@@ -7,7 +7,7 @@
 //!  7  repl                        lines of text
 //!  6  commands                    what a person can ask for
 //!  5  ui                          what a person sees
-//!  4  chat                        one live conversation
+//!  4  chat    import              one live conversation; other histories
 //!  3  config                      settings as given
 //!  2  agent    store              thinking and remembering; they do not know each other
 //!  1  provider tools embedder     the outside world; they do not know each other
@@ -36,6 +36,7 @@ pub mod commands;
 pub mod ui;
 
 pub mod chat;
+pub mod import;
 
 pub mod config;
 

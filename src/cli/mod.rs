@@ -1,5 +1,6 @@
 //! Flags and subcommands of the binary.
 
+mod import;
 mod start;
 mod upkeep;
 
@@ -84,23 +85,13 @@ enum Sub {
         #[arg(long)]
         fix: bool,
     },
-    /// Bring histories in
-    #[command(subcommand)]
-    Import(Import),
+    /// Bring other histories in
+    Import(import::Args),
+    /// Bring in what the Python program AbstractLLM left: the same as `import abstractllm`
+    #[command(hide = true)]
+    Migrate(import::MigrateArgs),
     #[command(flatten)]
     History(History),
-}
-
-#[derive(Debug, Subcommand)]
-enum Import {
-    /// What `allm export` has written
-    #[command(
-        after_help = "Examples:\n  allm import jsonl backup.jsonl\n  allm export --all-users | allm --home copy import jsonl -"
-    )]
-    Jsonl {
-        /// The file; `-` for standard input
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Default, clap::Args)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 
-use super::{ChatArgs, Cli, Import, Sub, upkeep};
+use super::{ChatArgs, Cli, Sub, import, upkeep};
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
@@ -63,13 +63,35 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
-        Sub::Import(Import::Jsonl { file }) => runtime.block_on(upkeep::import(options, &file, ui)),
+        Sub::Import(args) => bring_in(args, options, cli.user, runtime, ui),
+        Sub::Migrate(args) => bring_in(args.into(), options, cli.user, runtime, ui),
         Sub::Doctor { fix } => runtime.block_on(upkeep::doctor(options, fix, &config, ui)),
         Sub::Chat(args) => {
             let username = username(args.user.clone().or(cli.user))?;
             chat(args, options, username, &config, &home, &runtime, ui)
         }
     }
+}
+
+/// Brings a history in, unless Ctrl-C stops it.
+fn bring_in(
+    args: import::Args,
+    options: store::Options,
+    user: Option<String>,
+    runtime: Runtime,
+    ui: &Ui,
+) -> Result<Outcome> {
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = import::import(args, options, user, ui) => outcome,
+            _ = tokio::signal::ctrl_c() => {
+                ui.note("stopped: the same command goes on from here");
+                Ok(Outcome::Interrupted)
+            }
+        }
+    });
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn remember(
@@ -351,7 +373,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot use `{}` as a folder", path.display()))
 }
 
-fn username(named: Option<String>) -> Result<String> {
+pub fn username(named: Option<String>) -> Result<String> {
     match named.filter(|name| !name.trim().is_empty()) {
         Some(name) => store::username(&name),
         None => {

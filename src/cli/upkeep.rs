@@ -1,6 +1,5 @@
-//! What is done with the store as a whole: `allm import`, `allm doctor`, and what the settings say is too old.
+//! What is done with the store as a whole: `allm reindex`, `allm doctor`, and what the settings say is too old.
 
-use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -13,25 +12,8 @@ use crate::config::Config;
 use crate::embedder::Lazy;
 use crate::provider;
 use crate::repl::Outcome;
-use crate::store::{self, Finding, Options, State, Store};
+use crate::store::{self, Finding, Options, State};
 use crate::ui::Ui;
-
-/// Brings an export in; what has no vectors gets some.
-pub async fn import(options: Options, file: &Path, ui: &Ui) -> Result<Outcome> {
-    let store = Store::open(options).await?;
-    let lines: Box<dyn io::BufRead> = if file == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        let opened = std::fs::File::open(file);
-        let opened = opened.with_context(|| format!("cannot read `{}`", file.display()))?;
-        Box::new(io::BufReader::new(opened))
-    };
-    let moved = store.restore(lines).await?;
-    let progress = |done, all| ui.progress("embedded", done, all);
-    store.embed_missing(progress).await?;
-    ui.moved("import", &moved)?;
-    Ok(Outcome::Done)
-}
 
 /// Examines everything, and with `fix` repairs what can be.
 pub async fn doctor(options: Options, fix: bool, config: &Config, ui: &Ui) -> Result<Outcome> {

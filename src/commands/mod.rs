@@ -6,6 +6,7 @@ mod facts;
 mod forget;
 mod help;
 mod recall;
+mod reindex;
 mod search;
 mod sessions;
 mod settings;
@@ -19,6 +20,7 @@ mod users;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 pub use forget::retain;
+pub use reindex::embed;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -94,6 +96,9 @@ pub enum History {
     /// Remove what is older than some age, for good
     #[command(name = "/cleanup")]
     Cleanup(forget::CleanupArgs),
+    /// Make the vectors that are missing, so that everything is found by meaning
+    #[command(name = "/reindex")]
+    Reindex(reindex::Args),
     /// Show what is stored: rows, bytes on disk, tokens, embedding model
     #[command(name = "/stats")]
     Stats(stats::Args),
@@ -179,6 +184,7 @@ impl History {
             History::Export(args) => export::run(args, memory, ui).await,
             History::Forget(args) => forget::forget(args, memory, ui).await.map(drop),
             History::Cleanup(args) => forget::cleanup(args, memory, ui).await.map(drop),
+            History::Reindex(args) => reindex::run(args, memory, ui).await,
             History::Stats(args) => stats::run(args, memory, ui).await,
         }
     }

@@ -153,7 +153,11 @@ impl Store {
     /// # Errors
     ///
     /// Names the line that is no row. What stands before it is in the store.
-    pub async fn restore(&self, lines: impl BufRead) -> Result<Moved> {
+    pub async fn restore(
+        &self,
+        lines: impl BufRead,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Moved> {
         let mut restoring = Restoring {
             store: self,
             users: HashMap::new(),
@@ -177,6 +181,9 @@ impl Store {
                 bail!("the first line does not say that this is an export of allm");
             }
             restoring.add(row).await?;
+            if number % BATCH == 0 {
+                progress(number);
+            }
         }
         restoring.flush(0).await?;
         self.sync(None).await?;

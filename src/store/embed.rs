@@ -38,6 +38,14 @@ impl Store {
             .context("the embedder failed")?
     }
 
+    /// Cuts texts into passages and embeds none of them.
+    pub(super) async fn cut(&self, mut texts: Vec<(String, usize)>) -> Result<Vec<Embedded>> {
+        for (_, embedded) in &mut texts {
+            *embedded = 0;
+        }
+        self.embed(texts).await
+    }
+
     /// Returns one vector for each passage.
     pub(super) async fn embed_pieces(&self, pieces: &[&str]) -> Result<Vec<Vec<f32>>> {
         let embedder = self.options.embedder.clone();

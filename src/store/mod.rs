@@ -9,8 +9,10 @@ mod embed;
 mod erase;
 mod facts;
 mod filter;
+mod foreign;
 mod gate;
 mod groups;
+mod import;
 mod index;
 mod interaction;
 mod journal;
@@ -48,7 +50,9 @@ pub use doctor::{Finding, State, examine};
 pub use dump::Moved;
 pub use facts::Fact;
 pub use filter::{Filter, Scope, Whom};
+pub use foreign::{foreign, foreign_rows, incoming, take_place};
 pub use groups::{By, Group};
+pub use import::Fate;
 pub use interaction::Interaction;
 pub use journal::{Journal, Partial};
 pub use passage::Origin;
@@ -119,6 +123,7 @@ impl Store {
         refuse_links(&options.home)?;
         make_folder(&options.home)?;
         if options.is_local() {
+            foreign::finish(&options.uri)?;
             make_folder(std::path::Path::new(&options.uri))?;
         }
         let place = options.uri.clone();

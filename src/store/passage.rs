@@ -60,6 +60,8 @@ pub(super) fn findable(turn: &Turn) -> Vec<Findable> {
     if !turn.quotes_only {
         texts.push(all(Origin::Response, &turn.interaction.response));
     }
+    let facts = turn.interaction.facts_extracted.iter();
+    texts.extend(facts.map(|fact| all(Origin::Fact, fact)));
     let mut left = EMBEDDED_IN_ALL;
     for step in &turn.steps {
         texts.push(all(Origin::Thought, &step.thought));

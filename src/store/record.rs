@@ -40,7 +40,7 @@ pub struct Turn {
 
 impl Turn {
     /// Takes the secrets out.
-    fn clean(&mut self) {
+    pub(super) fn clean(&mut self) {
         let (session, interaction) = (&mut self.session, &mut self.interaction);
         clean(&mut session.system_prompt);
         session.title.as_mut().map(clean);
@@ -258,20 +258,17 @@ impl Store {
         Ok(())
     }
 
-    /// Adds turns that have ended, many at once. Unlike [`Store::record`] it keeps no journal: who imports can do so again.
-    pub async fn import(&self, mut turns: Vec<Turn>) -> Result<()> {
-        // As many as fit easily into memory with their vectors.
-        for batch in turns.chunks_mut(1_000) {
-            if self.options.redact {
-                batch.iter_mut().for_each(Turn::clean);
-            }
-            self.write(batch).await?;
-        }
-        Ok(())
-    }
-
     /// Writes turns in one commit a table. Returns why they have no embeddings, if so.
     async fn write(&self, turns: &mut [Turn]) -> Result<Option<anyhow::Error>> {
+        self.write_all(turns, true).await
+    }
+
+    /// Writes turns in one commit a table, with vectors or without.
+    pub(super) async fn write_all(
+        &self,
+        turns: &mut [Turn],
+        embed: bool,
+    ) -> Result<Option<anyhow::Error>> {
         let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
         sessions.dedup_by_key(|session| &session.session_id);
         self.ensure_sessions(&sessions).await?;
@@ -282,7 +279,11 @@ impl Store {
             .map(|findable| (findable.text.clone(), findable.embedded))
             .collect();
         // Search finds what has no vector by other ways, and the vector can be made later: better than no record.
-        let (embedded, failure) = match self.embed(texts.clone()).await {
+        let embedding = match embed {
+            true => self.embed(texts.clone()).await,
+            false => self.cut(texts.clone()).await,
+        };
+        let (embedded, failure) = match embedding {
             Ok(embedded) => (embedded, None),
             Err(error) => (
                 texts

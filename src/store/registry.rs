@@ -32,6 +32,18 @@ impl Record for Entry {
     }
 }
 
+/// Returns the names of the tables.
+pub async fn names(connection: &Connection, place: &str) -> Result<Vec<String>> {
+    let names = connection.table_names().execute().await;
+    names.with_context(|| format!("cannot open the store at `{place}`"))
+}
+
+/// Returns whether tables of these names are another program's.
+pub fn is_foreign(names: &[String]) -> bool {
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    !has(Entry::NAME) && has("interactions")
+}
+
 /// Checks that the store is ours and was made with this embedder; an empty place becomes such a store.
 ///
 /// The caller holds the store's lock.
@@ -42,19 +54,12 @@ pub async fn check(
     embedder: &str,
     dimension: impl FnOnce() -> Result<usize>,
 ) -> Result<usize> {
-    let names = connection
-        .table_names()
-        .execute()
-        .await
-        .with_context(|| format!("cannot open the store at `{place}`"))?;
-    if !names.iter().any(|name| name == Entry::NAME)
-        && names.iter().any(|name| name == "interactions")
-    {
+    if is_foreign(&names(connection, place).await?) {
         return Err(anyhow::Error::new(super::Hinted {
             message: format!(
                 "`{place}` holds the tables of another program, the Python AbstractLLM, and they stay as they are"
             ),
-            hint: "keep the new history elsewhere with `--home DIR` or `--db URI`".to_owned(),
+            hint: "bring them in with `allm import abstractllm`, or keep the new history elsewhere with `--home DIR`".to_owned(),
         }));
     }
     let table: Table<Entry> = Table::open(connection, 0, gate).await?;

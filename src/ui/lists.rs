@@ -1,11 +1,9 @@
 //! What is listed: sessions, turns, users, figures, rows of a query.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::{Names, Ui, approval, json, table, theme};
-use crate::store::{Finding, Group, Interaction, Moved, Rows, SessionSummary, State, Stats, User};
+use crate::store::{Finding, Group, Interaction, Rows, SessionSummary, State, Stats, User};
 
 impl Ui {
     /// Shows sessions, and how many more there are.
@@ -48,48 +46,6 @@ impl Ui {
         self.print(&table::users(users, self.look()))
     }
 
-    /// Says how much was forgotten, and where it is kept.
-    pub fn forgotten(&self, count: usize, backup: Option<&Path>, dry_run: bool) -> Result<()> {
-        if self.json {
-            let backup = backup.map(|path| path.display().to_string());
-            return self.print_json(&serde_json::json!(
-                {"type": "forgotten", "count": count, "dry_run": dry_run, "backup": backup}
-            ));
-        }
-        let message = match (count, dry_run) {
-            (0, _) => "there is nothing to remove".to_owned(),
-            (_, true) => "nothing was removed: this was a dry run".to_owned(),
-            (count, false) => format!("{count} removed for good"),
-        };
-        self.note(&message);
-        if let Some(backup) = backup {
-            self.note(&format!("an export is in {}", backup.display()));
-        }
-        Ok(())
-    }
-
-    /// Says how many rows were exported or imported.
-    pub fn moved(&self, what: &str, moved: &Moved) -> Result<()> {
-        if self.json {
-            let mut value = serde_json::json!({"type": what});
-            if let (Some(value), serde_json::Value::Object(counts)) =
-                (value.as_object_mut(), serde_json::to_value(moved)?)
-            {
-                value.extend(counts);
-            }
-            return self.print_json(&value);
-        }
-        let known = match moved.known {
-            0 => String::new(),
-            known => format!("; {known} rows were there already"),
-        };
-        self.note(&format!(
-            "{}ed: interactions {}, sessions {}, users {}{known}",
-            what, moved.interactions, moved.sessions, moved.users
-        ));
-        Ok(())
-    }
-
     /// Shows what an examination found.
     pub fn doctor(&self, findings: &[Finding]) -> Result<()> {
         if self.json {
@@ -111,14 +67,6 @@ impl Ui {
             self.note("`allm doctor --fix` repairs what can be");
         }
         Ok(())
-    }
-
-    /// Shows how far something long is, where somebody watches.
-    pub fn progress(&self, what: &str, done: usize, all: usize) {
-        if self.watched() {
-            let end = if done >= all { "\n" } else { "" };
-            super::say(&format!("\r{what} {done} of {all}{end}"));
-        }
     }
 
     /// Asks a person for a yes.

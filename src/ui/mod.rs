@@ -4,6 +4,8 @@ mod approval;
 mod json;
 mod lists;
 mod live;
+mod moves;
+mod progress;
 mod report;
 mod table;
 mod theme;
@@ -16,6 +18,7 @@ use serde_json::Value;
 pub use approval::Approvals;
 pub use json::Names;
 pub use live::Live;
+pub use progress::Bar;
 pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};

@@ -185,7 +185,7 @@ pub fn interaction(
     row("time", &zone.shown(interaction.timestamp));
     row(
         "answered by",
-        &format!("{} {}", interaction.provider, interaction.model),
+        format!("{} {}", interaction.provider, interaction.model).trim(),
     );
     row("status", interaction.status.as_str());
     if let Ok(Value::Object(metadata)) = serde_json::from_str(&interaction.metadata) {

@@ -22,7 +22,7 @@ pub struct Look {
     pub zone: Zone,
 }
 
-fn table(headings: &[&str], look: Look) -> Table {
+pub fn table(headings: &[&str], look: Look) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -41,7 +41,7 @@ fn table(headings: &[&str], look: Look) -> Table {
     table
 }
 
-fn drawn(table: &Table) -> String {
+pub fn drawn(table: &Table) -> String {
     table
         .to_string()
         .lines()

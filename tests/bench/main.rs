@@ -123,7 +123,7 @@ async fn history(size: u64, home: &Path) {
     for first in (0..size).step_by(10_000) {
         let turns = (first..size.min(first + 10_000)).map(|number| turn(number, size, &users));
         store
-            .import(turns.collect())
+            .import(turns.collect(), true)
             .await
             .expect("turns are written");
     }

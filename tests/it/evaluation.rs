@@ -101,7 +101,7 @@ impl Evaluation {
                 redacted: 0,
             });
         }
-        store.import(turns).await?;
+        store.import(turns, true).await?;
         Ok(Evaluation {
             store,
             users,

@@ -105,6 +105,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// Starts it and waits for nothing; what it prints is lost.
+    pub fn spawn(mut self) -> Child {
+        self.command.stdin(Stdio::null());
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.spawn().expect("the binary starts")
+    }
+
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
         self

@@ -292,7 +292,7 @@ fn an_id_that_several_share_lists_them() {
         for turn in &mut turns {
             turn.interaction.user_id.clone_from(&user.user_id);
         }
-        store.import(turns).await.unwrap();
+        store.import(turns, true).await.unwrap();
     });
     let output = home.allm().args(["show", "ABCD"]).run().fails(1);
     assert!(

@@ -9,13 +9,16 @@ mod tidy;
 
 mod agent;
 mod crashes;
+mod data_exports;
 mod embedding;
 mod evaluation;
 mod faults;
 mod fulldisk;
 mod history;
+mod import;
 mod people;
 mod powercut;
+mod predecessor;
 mod privacy;
 mod recall;
 mod removal;

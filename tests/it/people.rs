@@ -99,6 +99,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/new",
         "/help",
         "/quit",
+        "/reindex",
     ];
     for (name, _) in commands::table() {
         let covered = lines

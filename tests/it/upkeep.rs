@@ -25,7 +25,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     let user = store.ensure_user("alice").await.unwrap();
     let users = [(user.user_id.clone(), user.username)];
     let turns = (0..1_200).map(|number| turn(number, 1_200, &users));
-    store.import(turns.collect()).await.unwrap();
+    store.import(turns.collect(), true).await.unwrap();
     let filter = Filter::new(Scope::User(user.user_id));
     let unindexed = async || -> Vec<(&str, usize)> {
         let tables = store.stats(&filter).await.unwrap().tables.into_iter();

@@ -1,0 +1,270 @@
+//! Opens what other programs wrote, read-only: JSON Lines, long JSON arrays, archives, SQLite databases.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use ignore::WalkBuilder;
+use rusqlite::{Connection, OpenFlags};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// How long a line may be, in bytes: transcripts hold pictures and whole files.
+const LONGEST_LINE: u64 = 256 << 20;
+
+/// Opens a file.
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Hands over the lines of a JSON Lines file that are not blank, each with its number and what it says.
+///
+/// # Errors
+///
+/// Fails when the file cannot be read on.
+pub fn each_line(
+    mut reader: impl BufRead,
+    take: &mut dyn FnMut(usize, serde_json::Result<Value>) -> Result<()>,
+) -> Result<()> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if (&mut reader)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            break;
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        // A text that was cut within a character is still a text.
+        let text = String::from_utf8_lossy(&line);
+        take(number, serde_json::from_str(&text))?;
+    }
+    Ok(())
+}
+
+/// Hands over the elements of a JSON array, one at a time; a single object counts as an array of one.
+pub fn each_element(
+    mut reader: impl BufRead,
+    take: &mut dyn FnMut(Value) -> Result<()>,
+) -> Result<()> {
+    struct Elements<'t, 'f>(
+        &'t mut dyn FnMut(Value) -> Result<()>,
+        &'f mut Option<anyhow::Error>,
+    );
+
+    impl<'de> Visitor<'de> for Elements<'_, '_> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                if let Err(error) = (self.0)(element) {
+                    *self.1 = Some(error);
+                    return Err(serde::de::Error::custom("it was not taken"));
+                }
+            }
+            Ok(())
+        }
+    }
+
+    impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+    }
+
+    if first_byte(&mut reader)? == Some(b'{') {
+        return take(serde_json::from_reader(reader)?);
+    }
+    let mut refused = None;
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let read = Elements(take, &mut refused).deserialize(&mut deserializer);
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(read.and_then(|()| deserializer.end())?),
+    }
+}
+
+/// Returns the first byte that is no blank, and leaves it to be read.
+fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace());
+        match (blank.count(), buffer.len()) {
+            (_, 0) => return Ok(None),
+            (blank, all) if blank == all => reader.consume(all),
+            (blank, _) => {
+                let first = buffer[blank];
+                reader.consume(blank);
+                return Ok(Some(first));
+            }
+        }
+    }
+}
+
+/// Hands over the parts of a data export whose names begin and end like `conversations*.json`: out of a ZIP archive, out of a
+/// folder, or the one file.
+pub fn each_part(
+    path: &Path,
+    begins: &str,
+    take: &mut dyn FnMut(&str, &mut dyn BufRead) -> Result<()>,
+) -> Result<()> {
+    let wanted = |name: &str| {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        name.starts_with(begins)
+            && Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "json")
+    };
+    let nothing = || {
+        format!(
+            "there is no {begins}.json in `{}`: is it a data export?",
+            path.display()
+        )
+    };
+    if path.is_dir() {
+        let mut parts = files(path, "json")?;
+        parts.retain(|part| wanted(&name(part)));
+        if parts.is_empty() {
+            bail!(nothing());
+        }
+        for part in parts {
+            take(&name(&part), &mut BufReader::new(open(&part)?))?;
+        }
+        return Ok(());
+    }
+    let mut file = open(path)?;
+    let mut magic = [0; 2];
+    let is_archive = file.read(&mut magic)? == 2 && magic == *b"PK";
+    let file = open(path)?;
+    if !is_archive {
+        return take(&name(path), &mut BufReader::new(file));
+    }
+    let mut archive = zip::ZipArchive::new(file)
+        .with_context(|| format!("cannot read the archive `{}`", path.display()))?;
+    // A name that is no text is none of those wanted.
+    let names = archive.file_names().filter_map(Result::ok);
+    let mut names: Vec<String> = names.map(std::borrow::Cow::into_owned).collect();
+    names.retain(|name| wanted(name));
+    names.sort();
+    if names.is_empty() {
+        bail!(nothing());
+    }
+    for name in names {
+        let part = archive
+            .by_name(&name)
+            .with_context(|| format!("cannot read {name} of `{}`", path.display()))?;
+        take(&name, &mut BufReader::new(part))?;
+    }
+    Ok(())
+}
+
+/// Returns the files below a folder with some extension, in the order of their paths. Links are not followed.
+pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    // A folder that is not there is an error, one inside that cannot be read is not.
+    std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
+    let mut walk = WalkBuilder::new(folder);
+    walk.standard_filters(false).follow_links(false);
+    let mut files: Vec<PathBuf> = walk
+        .build()
+        .flatten()
+        .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
+        .map(ignore::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|known| known == extension))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Returns the last part of a path.
+pub fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// Opens a SQLite database to read, also while another program writes to it. The returned folder, if any, holds a copy.
+pub fn sqlite(path: &Path) -> Result<(Connection, Option<tempfile::TempDir>)> {
+    let context = || format!("cannot read `{}`", path.display());
+    open(path)?;
+    let beside = |suffix: &str| {
+        let mut name = OsString::from(path);
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    // What a program that died has left can only be read by writing: a copy is written to.
+    let left = beside("-wal").exists() && !beside("-shm").exists();
+    if !left && let Ok(connection) = readable(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        return Ok((connection, None));
+    }
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(path, &copy).with_context(context)?;
+    for suffix in ["-wal", "-journal"] {
+        if beside(suffix).exists() {
+            let to = folder.path().join(format!("copy.db{suffix}"));
+            std::fs::copy(beside(suffix), to).with_context(context)?;
+        }
+    }
+    let connection = readable(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE).with_context(context)?;
+    Ok((connection, Some(folder)))
+}
+
+fn readable(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // What is opened is only looked at now.
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Reads a time: RFC 3339, the same without a zone (UTC), or seconds since 1970.
+pub fn time(value: &Value) -> Option<DateTime<Utc>> {
+    match value {
+        Value::Number(seconds) => {
+            let seconds = seconds.as_f64()?;
+            // Some programs count milliseconds.
+            let seconds = if seconds > 1e11 {
+                seconds / 1e3
+            } else {
+                seconds
+            };
+            #[expect(clippy::cast_possible_truncation, reason = "times fit")]
+            let micros = (seconds * 1e6).round() as i64;
+            DateTime::from_timestamp_micros(micros)
+        }
+        Value::String(text) => {
+            let text = text.trim();
+            let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+            let spaced = || DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z");
+            zoned
+                .or_else(|_| spaced().map(|time| time.to_utc()))
+                .ok()
+                .or_else(|| {
+                    let naive = |form| chrono::NaiveDateTime::parse_from_str(text, form).ok();
+                    let naive =
+                        naive("%Y-%m-%dT%H:%M:%S%.f").or_else(|| naive("%Y-%m-%d %H:%M:%S%.f"));
+                    Some(naive?.and_utc())
+                })
+        }
+        _ => None,
+    }
+}
+
+/// Returns a member of an object that is text, or nothing.
+pub fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}

@@ -1,0 +1,331 @@
+//! Brings other histories in: each source format, in a file of its own, reads turns, and this stores them.
+//!
+//! Sources are only read. What a turn is stored as follows from its source and what the source calls it, so that an import can be
+//! cut short and repeated: what is there is passed over, and what has grown is replaced.
+
+mod files;
+mod turns;
+
+mod abstractllm;
+mod chatgpt;
+mod claude;
+mod claude_code;
+mod codex;
+mod jsonl;
+mod llm;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use crate::conversation::title;
+use crate::store::{Fate, Interaction, Session, Store, Turn};
+use turns::{Conversation, SourceTurn};
+
+pub use abstractllm::AbstractLlm;
+pub use chatgpt::ChatGpt;
+pub use claude::Claude;
+pub use claude_code::ClaudeCode;
+pub use codex::Codex;
+pub use jsonl::JsonLines;
+pub use llm::Llm;
+
+/// How many turns are stored at once where each has to be embedded: some seconds of work.
+const EMBEDDED: usize = 64;
+const UNEMBEDDED: usize = 1_000;
+/// How many turns wait to be stored.
+const WAITING: usize = 2_000;
+/// How many broken rows are named; there may be millions.
+const NAMED: usize = 20;
+
+/// Is a history in some format.
+pub trait Source: Send + Sync + 'static {
+    /// Returns the word that is stored with what comes from it.
+    fn name(&self) -> &'static str;
+
+    /// Hands over all that is there. It is read twice: once to know how much there is.
+    ///
+    /// # Errors
+    ///
+    /// Fails when nothing can be read; what is broken in part is handed over as [`Item::Broken`].
+    fn read(&self, take: &mut Take<'_>) -> Result<()>;
+}
+
+/// Takes what a source finds, each with the name of the part of the source that it is in. An error ends the reading.
+pub type Take<'t> = dyn FnMut(&'static str, Item) -> Result<()> + 't;
+
+/// Is what a source finds.
+#[derive(Debug)]
+pub enum Item {
+    Turn(Box<SourceTurn>),
+    /// Something that is passed over, and why.
+    Skipped(String),
+    /// Something that cannot be read: where it is, and why.
+    Broken(String, String),
+}
+
+impl From<SourceTurn> for Item {
+    fn from(turn: SourceTurn) -> Item {
+        Item::Turn(Box::new(turn))
+    }
+}
+
+/// Counts what was found in one part of a source.
+#[derive(Debug, Default, Clone, serde::Serialize)]
+pub struct Part {
+    pub name: &'static str,
+    pub found: usize,
+    pub imported: usize,
+    /// Turns that were there and have grown since.
+    pub updated: usize,
+    /// Turns that were there already.
+    pub known: usize,
+    /// What was passed over, by reason.
+    pub skipped: std::collections::BTreeMap<String, usize>,
+    pub broken: usize,
+    /// The first of what is broken: where it is, and why.
+    pub named: Vec<(String, String)>,
+}
+
+/// Counts what an import found, by part.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub parts: Vec<Part>,
+}
+
+impl Report {
+    fn part(&mut self, name: &'static str) -> &mut Part {
+        let at = self.parts.iter().position(|part| part.name == name);
+        let at = at.unwrap_or_else(|| {
+            self.parts.push(Part {
+                name,
+                ..Part::default()
+            });
+            self.parts.len() - 1
+        });
+        &mut self.parts[at]
+    }
+
+    /// Returns how many things could not be read.
+    pub fn broken(&self) -> usize {
+        self.parts.iter().map(|part| part.broken).sum()
+    }
+
+    /// Returns how many turns were, or would be, stored.
+    pub fn stored(&self) -> usize {
+        let stored = |part: &Part| part.imported + part.updated;
+        self.parts.iter().map(stored).sum()
+    }
+
+    fn pass_over(&mut self, part: &'static str, why: impl Into<String>) {
+        *self.part(part).skipped.entry(why.into()).or_default() += 1;
+    }
+}
+
+/// Brings histories into a store.
+pub struct Importer {
+    pub store: Arc<Store>,
+    /// Whose history it becomes.
+    pub username: String,
+    /// Only what was said from then on.
+    pub since: Option<DateTime<Utc>>,
+    /// Whether vectors are made at once.
+    pub embed: bool,
+}
+
+/// Says whether turns are stored or only counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Count,
+    Store,
+}
+
+impl Importer {
+    /// Says what an import would do, and tells how many turns it has looked at.
+    pub async fn look(
+        &self,
+        source: &Arc<dyn Source>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Report> {
+        self.go(source, Mode::Count, progress).await
+    }
+
+    /// Stores what a source has, and tells how many turns of it are done.
+    pub async fn run(
+        &self,
+        source: &Arc<dyn Source>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Report> {
+        let report = self.go(source, Mode::Store, progress).await?;
+        self.store.settle().await?;
+        Ok(report)
+    }
+
+    async fn go(
+        &self,
+        source: &Arc<dyn Source>,
+        mode: Mode,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Report> {
+        let (sender, mut items) = mpsc::channel(WAITING);
+        let reading = {
+            let source = Arc::clone(source);
+            let mut take = move |part, item| {
+                let sent = sender.blocking_send((part, item));
+                sent.context("the import has ended")
+            };
+            tokio::task::spawn_blocking(move || source.read(&mut take))
+        };
+        let most = match self.embed && mode == Mode::Store {
+            true => EMBEDDED,
+            false => UNEMBEDDED,
+        };
+        let mut report = Report::default();
+        let mut seen = HashSet::new();
+        let mut batch = Vec::new();
+        let mut done = 0;
+        loop {
+            let item = items.recv().await;
+            let is_last = item.is_none();
+            match item {
+                Some((part, Item::Turn(turn))) => {
+                    report.part(part).found += 1;
+                    let turn = self.turn(source.name(), *turn);
+                    if self
+                        .since
+                        .is_some_and(|since| turn.interaction.timestamp < since)
+                    {
+                        report.pass_over(part, "before --since");
+                    } else if seen.insert(turn.interaction.interaction_id.clone()) {
+                        batch.push((part, turn));
+                    } else {
+                        report.pass_over(part, "found twice");
+                    }
+                }
+                Some((part, Item::Skipped(why))) => {
+                    report.part(part).found += 1;
+                    report.pass_over(part, why);
+                }
+                Some((part, Item::Broken(what, why))) => {
+                    let part = report.part(part);
+                    part.found += 1;
+                    part.broken += 1;
+                    if part.named.len() < NAMED {
+                        part.named.push((what, why));
+                    }
+                }
+                None => {}
+            }
+            if batch.len() >= most || is_last {
+                self.store(&mut batch, mode, &mut report).await?;
+                if report.stored() > done {
+                    done = report.stored();
+                    progress(done);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        reading.await.context("the reader failed")??;
+        Ok(report)
+    }
+
+    async fn store(
+        &self,
+        batch: &mut Vec<(&'static str, Turn)>,
+        mode: Mode,
+        report: &mut Report,
+    ) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (parts, turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let fates = match mode {
+            Mode::Count => self.store.fates(&turns).await?,
+            Mode::Store => self.store.import(turns, self.embed).await?,
+        };
+        for (part, fate) in parts.into_iter().zip(fates) {
+            let part = report.part(part);
+            match fate {
+                Fate::New => part.imported += 1,
+                Fate::Grown => part.updated += 1,
+                Fate::Known => part.known += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a turn as it is stored.
+    fn turn(&self, source: &str, turn: SourceTurn) -> Turn {
+        let conversation = &turn.conversation;
+        let mut metadata = turn.metadata;
+        metadata.insert(
+            "import".to_owned(),
+            json!({"source": source, "id": turn.id}),
+        );
+        let session_id = id(&[source, "session", &conversation.id]);
+        let session = Session {
+            session_id,
+            created_at: turn.timestamp,
+            last_active: turn.timestamp,
+            provider: turn.provider.clone(),
+            model: turn.model.clone(),
+            system_prompt: conversation.system_prompt.clone(),
+            title: Some(match &*conversation.title {
+                "" => title(&turn.query),
+                named => title(named),
+            }),
+            metadata: session_metadata(source, conversation).to_string(),
+            ..Session::default()
+        };
+        let usage = turn.usage.map(|usage| json!(usage)).unwrap_or_default();
+        let mut interaction = Interaction::begin(&session.session_id, &turn.query, turn.timestamp);
+        interaction.interaction_id = id(&[source, "turn", &turn.id]);
+        interaction.response = turn.response;
+        interaction.context_verbatim = self.store.packed(&turn.requests);
+        interaction.facts_extracted = turn.facts;
+        interaction.token_usage = usage.to_string();
+        interaction.duration_ms = turn.duration_ms;
+        interaction.provider = turn.provider;
+        interaction.model = turn.model;
+        interaction.status = turn.status;
+        interaction.metadata = Value::Object(metadata).to_string();
+        Turn {
+            uri: String::new(),
+            username: self.username.clone(),
+            session,
+            interaction,
+            steps: turn.steps,
+            quotes_only: false,
+            quoting: Vec::new(),
+            redacted: 0,
+        }
+    }
+}
+
+fn session_metadata(source: &str, conversation: &Conversation) -> Value {
+    let mut metadata: Map<String, Value> = conversation.metadata.clone();
+    let import = json!({"source": source, "id": conversation.id});
+    metadata.insert("import".to_owned(), import);
+    Value::Object(metadata)
+}
+
+/// Returns the id that follows from some words, in the form of RFC 9562's version 8.
+fn id(words: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for word in words {
+        hash.update(word.len().to_le_bytes());
+        hash.update(word);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}

@@ -1,0 +1,248 @@
+//! Puts messages together to turns: each begins with what the user said, and ends before the user speaks again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::conversation::{Status, Step, ToolCall, Usage};
+
+/// Holds what a source tells of a conversation, besides its turns.
+#[derive(Debug, Clone, Default)]
+pub struct Conversation {
+    /// What the source calls it, unique in the source.
+    pub id: String,
+    /// Empty where the source has none.
+    pub title: String,
+    pub system_prompt: String,
+    /// What else is worth keeping.
+    pub metadata: Map<String, Value>,
+}
+
+/// Holds what a source tells of one turn.
+#[derive(Debug, Clone)]
+pub struct SourceTurn {
+    /// What the source calls it, unique in the source.
+    pub id: String,
+    pub conversation: Arc<Conversation>,
+    pub timestamp: DateTime<Utc>,
+    pub query: String,
+    pub response: String,
+    pub steps: Vec<Step>,
+    pub facts: Vec<String>,
+    pub usage: Option<Usage>,
+    pub duration_ms: i64,
+    pub provider: String,
+    pub model: String,
+    pub status: Status,
+    /// The requests as they were sent, where the source kept them.
+    pub requests: Vec<String>,
+    /// What else is worth keeping.
+    pub metadata: Map<String, Value>,
+}
+
+impl SourceTurn {
+    /// Returns a turn that has just begun.
+    pub fn new(
+        conversation: &Arc<Conversation>,
+        id: impl Into<String>,
+        timestamp: DateTime<Utc>,
+        query: impl Into<String>,
+    ) -> SourceTurn {
+        SourceTurn {
+            id: id.into(),
+            conversation: Arc::clone(conversation),
+            timestamp,
+            query: query.into(),
+            response: String::new(),
+            steps: Vec::new(),
+            facts: Vec::new(),
+            usage: None,
+            duration_ms: 0,
+            provider: String::new(),
+            model: String::new(),
+            status: Status::Interrupted,
+            requests: Vec::new(),
+            metadata: Map::new(),
+        }
+    }
+}
+
+/// Puts the messages of one conversation together to turns.
+pub struct Turns {
+    conversation: Arc<Conversation>,
+    provider: &'static str,
+    done: Vec<SourceTurn>,
+    turn: Option<SourceTurn>,
+    /// What the model thought, and said, since its last call.
+    thought: String,
+    said: String,
+    /// The steps of the turn that wait for their observation, by the id of their call.
+    calls: HashMap<String, usize>,
+    /// When something was heard last.
+    last: DateTime<Utc>,
+    broken_off: bool,
+}
+
+impl Turns {
+    /// Begins a conversation with a provider.
+    pub fn new(conversation: Conversation, provider: &'static str) -> Turns {
+        Turns {
+            conversation: Arc::new(conversation),
+            provider,
+            done: Vec::new(),
+            turn: None,
+            thought: String::new(),
+            said: String::new(),
+            calls: HashMap::new(),
+            last: DateTime::UNIX_EPOCH,
+            broken_off: false,
+        }
+    }
+
+    /// Takes what the user said: a turn begins.
+    pub fn user(&mut self, id: &str, time: DateTime<Utc>, text: &str) {
+        self.end();
+        let mut turn = SourceTurn::new(&self.conversation, id, time, text.trim());
+        self.provider.clone_into(&mut turn.provider);
+        self.last = time;
+        self.turn = Some(turn);
+    }
+
+    /// Returns the turn; where a conversation begins with an answer, one without a question.
+    fn turn(&mut self, id: &str, time: DateTime<Utc>) -> &mut SourceTurn {
+        self.last = self.last.max(time);
+        if self.turn.is_none() {
+            self.user(id, time, "");
+        }
+        self.turn.as_mut().expect("it has just been begun")
+    }
+
+    /// Takes what the model said; what it said before it called a tool is a thought.
+    pub fn answer(&mut self, id: &str, time: DateTime<Utc>, model: &str, text: &str) {
+        let turn = self.turn(id, time);
+        if !model.is_empty() {
+            model.clone_into(&mut turn.model);
+        }
+        append(&mut self.said, text);
+    }
+
+    /// Takes what the model thought.
+    pub fn thought(&mut self, id: &str, time: DateTime<Utc>, text: &str) {
+        self.turn(id, time);
+        append(&mut self.thought, text);
+    }
+
+    /// Takes a call of a tool; `call_id` is what its observation will name.
+    pub fn call(&mut self, call_id: &str, time: DateTime<Utc>, name: &str, arguments: Value) {
+        self.turn(call_id, time);
+        let mut thought = std::mem::take(&mut self.thought);
+        append(&mut thought, &std::mem::take(&mut self.said));
+        let Some(turn) = &mut self.turn else { return };
+        self.calls.insert(call_id.to_owned(), turn.steps.len());
+        turn.steps.push(Step {
+            thought,
+            action: Some(ToolCall {
+                id: call_id.to_owned(),
+                name: name.to_owned(),
+                arguments,
+            }),
+            observation: String::new(),
+            success: true,
+            error: None,
+            started_at: time,
+            duration_ms: 0,
+        });
+    }
+
+    /// Takes what came of a call.
+    pub fn observation(&mut self, call_id: &str, time: DateTime<Utc>, text: &str, success: bool) {
+        self.last = self.last.max(time);
+        let step = self.calls.remove(call_id);
+        let Some(step) = step.and_then(|at| self.turn.as_mut()?.steps.get_mut(at)) else {
+            return;
+        };
+        append(&mut step.observation, text);
+        step.success = success;
+        if !success {
+            step.error = text.trim().lines().next().map(str::to_owned);
+        }
+        step.duration_ms = u64::try_from((time - step.started_at).num_milliseconds()).unwrap_or(0);
+    }
+
+    /// Adds the tokens of a request.
+    pub fn usage(&mut self, usage: Usage) {
+        if let Some(turn) = &mut self.turn {
+            *turn.usage.get_or_insert_default() += usage;
+        }
+    }
+
+    /// Says that the turn was broken off.
+    pub fn broken_off(&mut self) {
+        self.broken_off = true;
+    }
+
+    /// Returns the turns.
+    pub fn finish(mut self) -> Vec<SourceTurn> {
+        self.end();
+        self.done
+    }
+
+    /// Returns the turns of a conversation whose title was learnt at its end.
+    pub fn finish_as(mut self, title: &str) -> Vec<SourceTurn> {
+        self.end();
+        let mut conversation = Conversation::clone(&self.conversation);
+        if !title.is_empty() {
+            title.clone_into(&mut conversation.title);
+        }
+        let conversation = Arc::new(conversation);
+        for turn in &mut self.done {
+            turn.conversation = Arc::clone(&conversation);
+        }
+        self.done
+    }
+
+    fn end(&mut self) {
+        let Some(mut turn) = self.turn.take() else {
+            return;
+        };
+        self.calls.clear();
+        let thought = std::mem::take(&mut self.thought);
+        turn.response = std::mem::take(&mut self.said);
+        if !thought.is_empty() {
+            turn.steps.push(thinking(thought, self.last));
+        }
+        turn.duration_ms = (self.last - turn.timestamp).num_milliseconds().max(0);
+        let broken_off = std::mem::take(&mut self.broken_off);
+        if !turn.response.is_empty() && !broken_off {
+            turn.status = Status::Completed;
+        }
+        self.done.push(turn);
+    }
+}
+
+/// Returns the step of a model that only thought.
+pub fn thinking(thought: String, time: DateTime<Utc>) -> Step {
+    Step {
+        thought,
+        action: None,
+        observation: String::new(),
+        success: true,
+        error: None,
+        started_at: time,
+        duration_ms: 0,
+    }
+}
+
+/// Adds a paragraph.
+fn append(to: &mut String, text: &str) {
+    let text = text.trim_matches('\n');
+    if text.trim().is_empty() {
+        return;
+    }
+    if !to.is_empty() {
+        to.push_str("\n\n");
+    }
+    to.push_str(text);
+}

@@ -1,0 +1,121 @@
+//! What came in, what went out, and what was removed.
+
+use std::path::Path;
+
+use anyhow::Result;
+use comfy_table::{Cell, CellAlignment};
+
+use super::Ui;
+use super::table::{Look, drawn, table};
+use crate::import::{Part, Report};
+use crate::store::Moved;
+
+impl Ui {
+    /// Says how many rows were exported or imported.
+    pub fn moved(&self, what: &str, moved: &Moved) -> Result<()> {
+        if self.json {
+            let mut value = serde_json::json!({"type": what});
+            if let (Some(value), serde_json::Value::Object(counts)) =
+                (value.as_object_mut(), serde_json::to_value(moved)?)
+            {
+                value.extend(counts);
+            }
+            return self.print_json(&value);
+        }
+        let known = match moved.known {
+            0 => String::new(),
+            known => format!("; {known} rows were there already"),
+        };
+        self.note(&format!(
+            "{}ed: interactions {}, sessions {}, users {}{known}",
+            what, moved.interactions, moved.sessions, moved.users
+        ));
+        Ok(())
+    }
+
+    /// Says how much was forgotten, and where it is kept.
+    pub fn forgotten(&self, count: usize, backup: Option<&Path>, dry_run: bool) -> Result<()> {
+        if self.json {
+            let backup = backup.map(|path| path.display().to_string());
+            return self.print_json(&serde_json::json!(
+                {"type": "forgotten", "count": count, "dry_run": dry_run, "backup": backup}
+            ));
+        }
+        let message = match (count, dry_run) {
+            (0, _) => "there is nothing to remove".to_owned(),
+            (_, true) => "nothing was removed: this was a dry run".to_owned(),
+            (count, false) => format!("{count} removed for good"),
+        };
+        self.note(&message);
+        if let Some(backup) = backup {
+            self.note(&format!("an export is in {}", backup.display()));
+        }
+        Ok(())
+    }
+
+    /// Says how many passages have got vectors.
+    pub fn reindexed(&self, made: usize) -> Result<()> {
+        if self.json {
+            return self.print_json(&serde_json::json!({"type": "reindex", "embedded": made}));
+        }
+        self.note(&match made {
+            0 => "nothing is missing".to_owned(),
+            made => format!("{made} passages embedded"),
+        });
+        Ok(())
+    }
+
+    /// Shows what an import found in each part of its source, and what became of it.
+    pub fn imported(&self, source: &str, report: &Report, dry_run: bool) -> Result<()> {
+        if self.json {
+            return self.print_json(&serde_json::json!(
+                {"type": "import", "source": source, "dry_run": dry_run, "parts": report.parts}
+            ));
+        }
+        if report.parts.is_empty() {
+            self.note("there is nothing to bring in");
+            return Ok(());
+        }
+        self.print(&parts(&report.parts, dry_run, self.look()))?;
+        for part in &report.parts {
+            for (why, count) in &part.skipped {
+                self.note(&format!("{}: {count} passed over: {why}", part.name));
+            }
+            for (place, why) in &part.named {
+                self.warn(&format!("{}: cannot read {place}: {why}", part.name));
+            }
+            if part.broken > part.named.len() {
+                let more = part.broken - part.named.len();
+                self.warn(&format!("{}: {more} more cannot be read", part.name));
+            }
+        }
+        if dry_run {
+            self.note("nothing was brought in: this was a dry run");
+        }
+        Ok(())
+    }
+}
+
+/// Draws what was found in the parts of a history that is brought in.
+fn parts(parts: &[Part], dry_run: bool, look: Look) -> String {
+    let imported = if dry_run { "to import" } else { "imported" };
+    let headings = [
+        "source", "found", imported, "grown", "known", "skipped", "broken",
+    ];
+    let mut rows = table(&headings, look);
+    for part in parts {
+        let skipped = part.skipped.values().sum();
+        let counts = [
+            part.found,
+            part.imported,
+            part.updated,
+            part.known,
+            skipped,
+            part.broken,
+        ];
+        let count = |count: usize| Cell::new(count).set_alignment(CellAlignment::Right);
+        let cells = std::iter::once(Cell::new(part.name)).chain(counts.map(count));
+        rows.add_row(cells);
+    }
+    drawn(&rows)
+}

@@ -7,7 +7,7 @@
 //!  7  repl                        lines of text
 //!  6  commands                    what a person can ask for
 //!  5  ui                          what a person sees
-//!  4  chat    import              one live conversation; other histories
+//!  4  chat import export          one live conversation; other histories in, this one out
 //!  3  config                      settings as given
 //!  2  agent    store              thinking and remembering; they do not know each other
 //!  1  provider tools embedder     the outside world; they do not know each other
@@ -36,6 +36,7 @@ pub mod commands;
 pub mod ui;
 
 pub mod chat;
+pub mod export;
 pub mod import;
 
 pub mod config;

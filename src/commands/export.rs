@@ -1,31 +1,33 @@
-//! `/export`: the history as JSON Lines, whole.
+//! `/export`: the history, whole, or in a form for others to read.
 
-use std::io::{BufWriter, IntoInnerError, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IntoInnerError, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{When, Whose};
-use crate::chat::Memory;
+use crate::chat::{Chat, Memory};
+use crate::export::{self, Form};
 use crate::store::{Filter, Moved};
-use crate::ui::Ui;
+use crate::ui::{Ui, visible};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /export --output september.jsonl --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n\n`allm import jsonl FILE` brings it back."
+    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n\nIn a chat, without a filter, it is the conversation you are in.\n\nForms: jsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets;\notel has OpenTelemetry spans, a request of OTLP/JSON on each line. Without --format the name of the file decides, and without a\nfile it is jsonl, in a chat markdown."
 )]
 pub struct Args {
-    /// The format
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
-    format: Format,
+    /// The form: jsonl, markdown, csv or otel
+    #[arg(long, value_enum, hide_possible_values = true)]
+    format: Option<Format>,
     /// The file; without one, standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Only one conversation
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Write the vectors, too; without them they are made again when it is brought back
+    /// Write the vectors, too, into jsonl; without them they are made again when it is brought back
     #[arg(long)]
     vectors: bool,
     #[command(flatten)]
@@ -34,47 +36,126 @@ pub struct Args {
     when: When,
 }
 
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    #[default]
     Jsonl,
+    #[value(alias = "md")]
+    Markdown,
+    Csv,
+    Otel,
+}
+
+impl Args {
+    /// Returns whether all that there is is asked for.
+    fn is_bare(&self) -> bool {
+        let when = self.when.from.is_some() || self.when.to.is_some();
+        self.session.is_none() && !self.whose.is_given() && !when
+    }
+
+    fn format(&self, otherwise: Format) -> Format {
+        let named = self.output.as_ref().and_then(|path| path.extension());
+        let named = match named.and_then(|extension| extension.to_str()) {
+            Some("md" | "markdown") => Some(Format::Markdown),
+            Some("csv") => Some(Format::Csv),
+            Some("jsonl") => Some(Format::Jsonl),
+            _ => None,
+        };
+        self.format.or(named).unwrap_or(otherwise)
+    }
+}
+
+/// Exports in a chat: the conversation that goes on, unless something else is asked for.
+pub async fn in_chat(mut args: Args, chat: &Chat, ui: &Ui) -> Result<()> {
+    if !args.is_bare() {
+        return run(args, &chat.memory, ui).await;
+    }
+    let filter = chat.memory.filter(args.whose.whom(), None, None).await?;
+    let session = chat.memory.store.session(&filter, chat.session_id()).await;
+    let session = session.context("nothing of this conversation is recorded yet")?;
+    args.format = Some(args.format(Format::Markdown));
+    args.session = Some(session.session_id);
+    run(args, &chat.memory, ui).await
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
-    let Format::Jsonl = args.format;
     let (from, until) = args.when.bounds(memory.zone)?;
     let mut filter = memory.filter(args.whose.whom(), from, until).await?;
     if let Some(session) = &args.session {
         let session = memory.store.session(&filter, session).await?;
         filter = filter.in_session(&session.session_id);
     }
-    let Some(path) = args.output else {
-        let mut write = |line: &str| ui.print(line);
-        memory
-            .store
-            .export(&filter, args.vectors, &mut write)
-            .await?;
-        return Ok(());
+    let form = match args.format(Format::Jsonl) {
+        Format::Jsonl => None,
+        Format::Markdown => Some(Form::Markdown),
+        Format::Csv => Some(Form::Csv),
+        Format::Otel => Some(Form::Otel),
     };
-    let moved = to_file(&path, &filter, args.vectors, memory).await?;
-    ui.moved("export", &moved)
+    let what = What {
+        filter,
+        form,
+        vectors: args.vectors,
+    };
+    if let Some(path) = args.output {
+        let moved = to_file(&path, &what, memory, ui).await?;
+        return ui.moved("export", &moved);
+    }
+    // What was said is data, and a terminal is no file.
+    let watched = io::stdout().is_terminal();
+    let mut put = |text: &str| match watched {
+        true => ui.print(&visible(text)),
+        false => ui.put(text),
+    };
+    what.write(memory, &mut put).await.map(drop)
 }
 
-/// Writes an export to a file that is not there yet: an export is asked for when something may go wrong.
-pub async fn to_file(
-    path: &Path,
-    filter: &Filter,
-    vectors: bool,
-    memory: &Memory,
-) -> Result<Moved> {
+/// Says what is written, and how.
+pub struct What {
+    pub filter: Filter,
+    /// Without one, all of it, to be brought back.
+    pub form: Option<Form>,
+    pub vectors: bool,
+}
+
+impl What {
+    async fn write(
+        &self,
+        memory: &Memory,
+        put: &mut (dyn FnMut(&str) -> Result<()> + Send),
+    ) -> Result<Moved> {
+        let store = &memory.store;
+        match self.form {
+            None => {
+                let mut line = |line: &str| put(&format!("{line}\n"));
+                store.export(&self.filter, self.vectors, &mut line).await
+            }
+            Some(form) => {
+                let interactions = export::write(store, &self.filter, form, memory.zone, put);
+                Ok(Moved {
+                    interactions: interactions.await?,
+                    ..Moved::default()
+                })
+            }
+        }
+    }
+}
+
+/// Writes to a file that is not there yet: an export is asked for when something may go wrong.
+pub async fn to_file(path: &Path, what: &What, memory: &Memory, ui: &Ui) -> Result<Moved> {
     let context = || format!("cannot write `{}`", path.display());
-    let mut options = std::fs::OpenOptions::new();
+    let mut options = File::options();
     let file = options.create_new(true).write(true).mode(0o600).open(path);
     let mut file = BufWriter::new(file.with_context(context)?);
-    let mut write = |line: &str| writeln!(file, "{line}").with_context(context);
-    let moved = memory.store.export(filter, vectors, &mut write).await?;
+    let spinner = ui.spinner("writing");
+    let mut pieces = 0;
+    let mut put = |text: &str| {
+        pieces += 1;
+        spinner.at(pieces);
+        file.write_all(text.as_bytes()).with_context(context)
+    };
+    let moved = what.write(memory, &mut put).await;
+    spinner.end();
     let file = file.into_inner().map_err(IntoInnerError::into_error);
     file.and_then(|file| file.sync_all())
         .with_context(context)?;
-    Ok(moved)
+    moved
 }

@@ -149,7 +149,7 @@ async fn remove(
     let filter = filter.only(ids);
     let backup = match how.no_backup {
         true => None,
-        false => Some(back_up(&filter, memory).await?),
+        false => Some(back_up(&filter, memory, ui).await?),
     };
     let erased = memory.store.erase(&filter).await?;
     ui.forgotten(erased, backup.as_deref(), false)?;
@@ -157,13 +157,18 @@ async fn remove(
 }
 
 /// Exports what is about to be removed, into the home.
-async fn back_up(filter: &Filter, memory: &Memory) -> Result<PathBuf> {
+async fn back_up(filter: &Filter, memory: &Memory, ui: &Ui) -> Result<PathBuf> {
     let folder = memory.store.home().join("backups");
     let name = crate::store::now().format("removed-%Y%m%dT%H%M%S%.6fZ.jsonl");
     let path = folder.join(name.to_string());
     let mut folders = std::fs::DirBuilder::new();
     let made = folders.recursive(true).mode(0o700).create(&folder);
     made.with_context(|| format!("cannot create `{}`", folder.display()))?;
-    export::to_file(&path, filter, true, memory).await?;
+    let what = export::What {
+        filter: filter.clone(),
+        form: None,
+        vectors: true,
+    };
+    export::to_file(&path, &what, memory, ui).await?;
     Ok(path)
 }

@@ -87,7 +87,7 @@ pub enum History {
     /// List the users, or add, rename, grant and revoke
     #[command(name = "/users")]
     Users(users::UsersArgs),
-    /// Write the history to a file or to standard output, nothing left out
+    /// Write the history, or in a chat the conversation, to a file or to standard output
     #[command(name = "/export")]
     Export(export::Args),
     /// Remove interactions for good
@@ -197,6 +197,7 @@ impl Command {
             Command::History(History::Facts(args)) if args.switch().is_some() => {
                 facts::switch(args.switch() == Some(true), chat, ui)?;
             }
+            Command::History(History::Export(args)) => export::in_chat(args, chat, ui).await?,
             Command::History(History::Forget(args)) => {
                 if forget::forget(args, &chat.memory, ui).await? {
                     chat.reload().await?;

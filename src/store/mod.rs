@@ -31,6 +31,7 @@ mod stats;
 mod sync;
 mod table;
 mod user;
+mod walk;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -63,6 +64,7 @@ pub use similar::CycleHit;
 pub use sql::Rows;
 pub use stats::{Stats, TableStats};
 pub use user::{User, username};
+pub use walk::{Visit, Visitor};
 
 /// Says where a store is and what embeds its text.
 #[derive(Clone)]

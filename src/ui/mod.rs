@@ -93,6 +93,11 @@ impl Ui {
         Ok(out.flush()?)
     }
 
+    /// Writes a text to stdout as it is.
+    pub fn put(&self, text: &str) -> Result<()> {
+        Ok(io::stdout().lock().write_all(text.as_bytes())?)
+    }
+
     /// Writes one JSON object to stdout, on a line of its own.
     pub fn print_json(&self, value: &Value) -> Result<()> {
         self.print(&value.to_string())

@@ -1,4 +1,4 @@
-//! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages. Prints medians and 95th percentiles, and what history they were measured on.
+//! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages and `-- import` for histories that are brought in. Prints medians and 95th percentiles, and what history they were measured on.
 //!
 //! Histories of 1,000, 10,000 and 100,000 interactions, and of 1,000,000 with `ALLM_SLOW_TESTS` set, are synthetic and seeded; making
 //! them is not measured. Their vectors come from words and not from the model, which would take hours; the model is measured apart.
@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 
 mod age;
+mod import;
 mod synthetic;
 
 use std::hint::black_box;
@@ -33,6 +34,10 @@ fn main() {
             let (store, users) = open(home.path()).await;
             age::run(&store, home.path(), &users).await;
         });
+    }
+    if std::env::args().any(|argument| argument == "import") {
+        let home = tempfile::tempdir().expect("a folder can be made");
+        return runtime.block_on(import::run(home.path()));
     }
     embedding();
     let mut sizes = vec![1_000, 10_000, 100_000];

@@ -12,6 +12,7 @@ mod crashes;
 mod data_exports;
 mod embedding;
 mod evaluation;
+mod export;
 mod faults;
 mod fulldisk;
 mod history;

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["provider", "tools", "embedder"],
     &["agent", "store"],
     &["config"],
-    &["chat", "import"],
+    &["chat", "import", "export"],
     &["ui"],
     &["commands"],
     &["repl"],

@@ -1,0 +1,80 @@
+//! Writes the history for others to read: transcripts for people, tables for spreadsheets, spans for tracing tools. What is written to
+//! be brought back, whole, is written by the store itself.
+
+mod csv;
+mod markdown;
+mod otel;
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use crate::conversation::Step;
+use crate::store::{Filter, Interaction, Session, Store, Visit};
+use crate::timeframe::Zone;
+
+/// Says in which form the history is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Markdown,
+    Csv,
+    Otel,
+}
+
+/// Writes one form, piece by piece.
+trait Writer: Send {
+    /// Returns what stands before everything.
+    fn begin(&mut self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    /// Returns what a conversation begins with.
+    fn session(&mut self, session: &Session, user: &str) -> Result<String>;
+
+    /// Returns a turn of the conversation that has begun.
+    fn turn(&mut self, turn: &Interaction, steps: &[Step]) -> Result<String>;
+
+    /// Returns what is left to say.
+    fn end(&mut self) -> Result<String> {
+        Ok(String::new())
+    }
+}
+
+/// Writes every turn that the filter lets through, and returns how many there were. Each piece ends with its line.
+pub async fn write(
+    store: &Store,
+    filter: &Filter,
+    form: Form,
+    zone: Zone,
+    write: &mut (dyn FnMut(&str) -> Result<()> + Send),
+) -> Result<usize> {
+    let users = store.list_users().await?.into_iter();
+    let users: HashMap<String, String> = users.map(|user| (user.user_id, user.username)).collect();
+    let mut writer: Box<dyn Writer> = match form {
+        Form::Markdown => Box::new(markdown::Markdown::new(zone)),
+        Form::Csv => Box::new(csv::Csv::default()),
+        Form::Otel => Box::new(otel::Otel::default()),
+    };
+    let mut turns = 0;
+    let mut put = |text: String| {
+        if text.is_empty() {
+            Ok(())
+        } else {
+            write(&text)
+        }
+    };
+    put(writer.begin()?)?;
+    let mut visit = |visit: Visit| match visit {
+        Visit::Session(session) => {
+            let user = users.get(&session.user_id).map_or("", String::as_str);
+            put(writer.session(&session, user)?)
+        }
+        Visit::Turn(turn, steps) => {
+            turns += 1;
+            put(writer.turn(&turn, &steps)?)
+        }
+    };
+    store.walk(filter, &mut visit).await?;
+    put(writer.end()?)?;
+    Ok(turns)
+}

@@ -1,0 +1,241 @@
+//! The history is written for others: transcripts, tables, spans.
+
+use serde_json::{Value, json};
+
+use crate::harness::Home;
+
+/// Returns a home with a turn that used tools, one that says formulas and tricks, and one that came to nothing.
+fn told() -> Home {
+    let home = Home::new();
+    let step = json!({"thought": "I look.", "action": {"name": "list_files", "arguments": {"path": "."}}, "observation": "a.txt\n```b```",
+        "success": true, "started_at": "2025-09-01T08:00:01Z", "duration_ms": 40});
+    let failed = json!({"thought": "", "action": {"name": "read_file", "arguments": {"path": "no"}}, "observation": "error: there is no `no`",
+        "success": false, "error": "there is no `no`", "started_at": "2025-09-01T08:00:02Z", "duration_ms": 1});
+    let lines = [
+        json!({"timestamp": "2025-09-01T08:00:00Z", "session": "one", "title": "Files, \"and\" more", "system": "Be brief.", "query": "Which files?\nAll of them.",
+            "response": "There is **a.txt**.", "provider": "ollama", "model": "m", "input_tokens": 31, "output_tokens": 7, "duration_ms": 2500,
+            "steps": [step, failed], "facts": ["a --[is]--> b"]}),
+        json!({"timestamp": "2025-09-01T08:05:00Z", "session": "one", "query": "=HYPERLINK(\"x\")", "response": "\u{1b}]0;t\u{7}wipe \u{9b}2J", "model": "m"}),
+        json!({"timestamp": "2025-09-02T08:00:00Z", "session": "two", "query": "o'brien?", "response": "", "status": "failed"}),
+    ];
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    home.allm()
+        .args(["import", "jsonl", "-", "--no-embed"])
+        .stdin(&lines.join("\n"))
+        .run()
+        .ok();
+    home
+}
+
+fn export(home: &Home, form: &str) -> String {
+    home.allm()
+        .args(["export", "--format", form])
+        .run()
+        .ok()
+        .stdout
+}
+
+#[test]
+fn transcripts_read_well() {
+    let home = told();
+    let text = export(&home, "markdown");
+    let ids: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("- session: "))
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let mut text = text
+        .replace(ids[0], "- session: ONE")
+        .replace(ids[1], "- session: TWO");
+    while let Some(at) = text.find("· `") {
+        text.replace_range(at..at + 13, "ID");
+    }
+    let expected = "\
+# Files, \"and\" more
+
+- session: ONE
+- user: alice
+- begun: 2025-09-01 08:00:00 +00:00
+- answered by: ollama m
+
+```system
+Be brief.
+```
+
+## 2025-09-01 08:00:00 +00:00 ID
+
+> Which files?
+> All of them.
+
+1. I look.
+
+   **list_files** `{\"path\":\".\"}`
+
+   ````
+   a.txt
+   ```b```
+   ````
+
+2. **read_file** `{\"path\":\"no\"}`, failed
+
+   ```
+   error: there is no `no`
+   ```
+
+There is **a.txt**.
+
+## 2025-09-01 08:05:00 +00:00 ID
+
+> =HYPERLINK(\"x\")
+
+\u{1b}]0;t\u{7}wipe \u{9b}2J
+
+# o'brien?
+
+- session: TWO
+- user: alice
+- begun: 2025-09-02 08:00:00 +00:00
+
+## 2025-09-02 08:00:00 +00:00 ID
+
+> o'brien?
+
+*failed*
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn tables_hold_a_row_for_each_turn_and_no_formulas() {
+    let home = told();
+    let table = export(&home, "csv");
+    assert!(table.starts_with(
+        "interaction_id,session_id,session_title,user,timestamp,query,response,status,"
+    ));
+    assert!(table.contains(",\"Files, \"\"and\"\" more\",alice,2025-09-01T08:00:00.000000Z,\"Which files?\nAll of them.\",There is **a.txt**.,completed,ollama,m,31,7,2500,2,list_files read_file,a --[is]--> b\n"), "{table}");
+    assert!(table.contains(",\"'=HYPERLINK(\"\"x\"\")\","), "{table}");
+    let file = home.folder().join("turns.csv");
+    home.allm()
+        .args(["export", "--output", file.to_str().unwrap()])
+        .run()
+        .ok();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), table);
+}
+
+#[test]
+fn spans_have_the_names_of_the_conventions() {
+    let home = told();
+    let lines = export(&home, "otel");
+    let requests: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(requests.len(), 1);
+    let spans = requests[0]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        .as_array()
+        .unwrap();
+    let names: Vec<&str> = spans
+        .iter()
+        .map(|span| span["name"].as_str().unwrap())
+        .collect();
+    let agent = "invoke_agent allm";
+    assert_eq!(
+        names,
+        [
+            agent,
+            "execute_tool list_files",
+            "execute_tool read_file",
+            agent,
+            agent
+        ]
+    );
+    let hexadecimal = |value: &Value, length: usize| {
+        let text = value.as_str().unwrap();
+        assert!(
+            text.len() == length && text.chars().all(|c| c.is_ascii_hexdigit()),
+            "{text}"
+        );
+    };
+    for span in spans {
+        hexadecimal(&span["traceId"], 32);
+        hexadecimal(&span["spanId"], 16);
+    }
+    let attribute = |span: &Value, key: &str| {
+        let all = span["attributes"].as_array().unwrap();
+        let found = all.iter().find(|attribute| attribute["key"] == key);
+        found
+            .map(|attribute| attribute["value"].clone())
+            .unwrap_or_default()
+    };
+    let (turn, tool) = (&spans[0], &spans[2]);
+    assert_eq!(
+        (&turn["startTimeUnixNano"], &turn["endTimeUnixNano"]),
+        (&json!("1756713600000000000"), &json!("1756713602500000000"))
+    );
+    for (key, value) in [
+        (
+            "gen_ai.operation.name",
+            json!({"stringValue": "invoke_agent"}),
+        ),
+        ("gen_ai.provider.name", json!({"stringValue": "ollama"})),
+        ("gen_ai.request.model", json!({"stringValue": "m"})),
+        ("gen_ai.usage.input_tokens", json!({"intValue": "31"})),
+        ("gen_ai.usage.output_tokens", json!({"intValue": "7"})),
+    ] {
+        assert_eq!(attribute(turn, key), value, "{key}");
+    }
+    assert_eq!(
+        attribute(turn, "gen_ai.conversation.id"),
+        attribute(&spans[3], "gen_ai.conversation.id")
+    );
+    assert_eq!(tool["parentSpanId"], turn["spanId"]);
+    assert_eq!(tool["traceId"], turn["traceId"]);
+    assert_eq!(tool["status"]["code"], 2);
+    assert_eq!(
+        attribute(tool, "gen_ai.tool.name"),
+        json!({"stringValue": "read_file"})
+    );
+    assert_eq!(
+        attribute(tool, "error.type"),
+        json!({"stringValue": "there is no `no`"})
+    );
+    assert_ne!(spans[3]["traceId"], turn["traceId"]);
+}
+
+#[test]
+fn a_chat_exports_the_conversation_it_is_in() {
+    let home = told();
+    let script = "/export\nwhere are my keys?\n/export\n/export --format jsonl\n/export --from 2025-09-02 --to 2025-09-02 --format markdown\n";
+    let run = home
+        .allm()
+        .args(["chat", "-p", "offline"])
+        .stdin(script)
+        .run()
+        .fails(1);
+    assert!(
+        run.stderr
+            .contains("nothing of this conversation is recorded yet"),
+        "{run:?}"
+    );
+    assert_eq!(
+        run.stdout.matches("> where are my keys?").count(),
+        1,
+        "{run:?}"
+    );
+    assert!(run.stdout.contains("{\"type\":\"allm\","), "{run:?}");
+    assert!(!run.stdout.contains("Which files?"), "{run:?}");
+    assert!(run.stdout.contains("> o'brien?"), "{run:?}");
+}
+
+#[test]
+fn a_terminal_is_shown_an_export_and_not_controlled_by_it() {
+    let home = told();
+    let mut terminal = home.terminal(&["export", "--format", "markdown"]);
+    terminal.wait_for("*failed*");
+    let screen = terminal.screen();
+    assert!(
+        !screen.contains('\u{1b}') && !screen.contains('\u{9b}'),
+        "{screen}"
+    );
+    assert_eq!(terminal.exit_status(), 0);
+}

@@ -13,7 +13,7 @@ use super::passage::{Origin, Passage};
 use super::score::{Sample, Score, Terms};
 
 /// How many passages each way of looking contributes at least.
-const CANDIDATES: usize = 100;
+const CANDIDATES: usize = 60;
 /// How many passages are read to learn how rare words are.
 const SAMPLED: usize = 1_000;
 
@@ -261,7 +261,7 @@ impl Store {
         let mut hits: Vec<Hit> = Vec::new();
         let mut places: HashMap<(String, String), usize> = HashMap::new();
         // Interactions are read as they are needed: there are many more candidates than hits.
-        for some in ranked.chunks(query.limit.saturating_mul(2).max(20)) {
+        for some in ranked.chunks(query.limit.saturating_add(2)) {
             let ids = some
                 .iter()
                 .map(|(passage, _)| passage.interaction_id.clone());

@@ -54,6 +54,9 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             })?;
             let username = username(cli.user)?;
             let asked = runtime.block_on(async {
+                if !command.prepare(&options, ui).await? {
+                    return Ok(Outcome::Done);
+                }
                 let memory = remember(options, username, &config, ui).await?;
                 tokio::select! {
                     result = command.run(&memory, None, ui) => result.map(|()| Outcome::Done),

@@ -25,7 +25,7 @@ pub use reindex::embed;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::chat::{Chat, Memory};
-use crate::store::{Filter, Whom};
+use crate::store::{Filter, Options, Whom};
 use crate::timeframe::{self as time, Zone};
 use crate::ui::Ui;
 
@@ -164,6 +164,14 @@ impl History {
         match self {
             History::Sql(args) => args.or_query(input),
             _ => Ok(()),
+        }
+    }
+
+    /// Does what has to be done before the store can be opened; returns whether to go on.
+    pub async fn prepare(&self, options: &Options, ui: &Ui) -> Result<bool> {
+        match self {
+            History::Reindex(args) => args.prepare(options, ui).await,
+            _ => Ok(true),
         }
     }
 

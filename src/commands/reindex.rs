@@ -3,16 +3,39 @@
 use anyhow::Result;
 
 use crate::chat::Memory;
-use crate::store::Store;
+use crate::store::{self, Options, Store};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  /reindex\n\nIt can be stopped at any time and goes on where it was. `allm --embedder MODEL reindex` makes all vectors anew with another\nembedding model."
 )]
-pub struct Args {}
+pub struct Args {
+    /// Do not ask before the vectors of another embedding model are dropped
+    #[arg(long)]
+    yes: bool,
+}
 
-pub async fn run(Args {}: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+impl Args {
+    /// Makes the store ready for another embedding model, where one is asked for and the person says yes. Returns whether to go on.
+    pub async fn prepare(&self, options: &Options, ui: &Ui) -> Result<bool> {
+        let Some((model, passages)) = store::other_embedder(options).await? else {
+            return Ok(true);
+        };
+        ui.note(&format!(
+            "the vectors of {passages} passages are of `{model}`; they are dropped and made anew with `{}`",
+            options.embedder.name()
+        ));
+        if !self.yes && !ui.confirm("Go on?")? {
+            ui.note("nothing was changed");
+            return Ok(false);
+        }
+        store::change_embedder(options).await?;
+        Ok(true)
+    }
+}
+
+pub async fn run(_: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let made = embed(&memory.store, ui).await?;
     ui.reindexed(made)
 }

@@ -10,6 +10,7 @@ pub type Embedded = Vec<(String, Option<Vec<f32>>)>;
 impl Store {
     /// Cuts texts into passages and embeds the first of each, as many as its number says, away from the async threads.
     pub(super) async fn embed(&self, texts: Vec<(String, usize)>) -> Result<Vec<Embedded>> {
+        self.check_embedder().await?;
         let embedder = self.options.embedder.clone();
         let work = move || {
             let embedder = embedder.get()?;
@@ -48,6 +49,7 @@ impl Store {
 
     /// Returns one vector for each passage.
     pub(super) async fn embed_pieces(&self, pieces: &[&str]) -> Result<Vec<Vec<f32>>> {
+        self.check_embedder().await?;
         let embedder = self.options.embedder.clone();
         let pieces: Vec<String> = pieces.iter().map(|&piece| piece.to_owned()).collect();
         let work = move || {

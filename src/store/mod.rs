@@ -20,6 +20,7 @@ mod maintenance;
 mod passage;
 mod react_cycle;
 mod record;
+mod reembed;
 mod registry;
 mod reindex;
 mod score;
@@ -37,6 +38,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -53,11 +55,12 @@ pub use facts::Fact;
 pub use filter::{Filter, Scope, Whom};
 pub use foreign::{foreign, foreign_rows, incoming, take_place};
 pub use groups::{By, Group};
-pub use import::Fate;
+pub use import::{Fate, Imported};
 pub use interaction::Interaction;
 pub use journal::{Journal, Partial};
 pub use passage::Origin;
 pub use record::{Recovered, Turn};
+pub use reembed::{change_embedder, other_embedder};
 pub use search::{Found, Hit, Matched, Mode, SearchQuery};
 pub use session::{Session, SessionSummary};
 pub use similar::CycleHit;
@@ -111,7 +114,10 @@ pub struct Store {
     interactions: Table<interaction::Interaction>,
     react_cycles: Table<react_cycle::ReactCycle>,
     passages: Table<passage::Passage>,
+    connection: lancedb::Connection,
     gate: Gate,
+    /// How often something had been erased when the embedding model was found to be the store's.
+    checked: AtomicU64,
     /// How rare words are, as far as it is known.
     sampled: tokio::sync::Mutex<Option<search::Sampled>>,
     /// When what this process has written was on the disk.
@@ -142,6 +148,7 @@ impl Store {
             .with_context(|| format!("cannot open the store at `{place}`"))?;
         let gate = Gate::new(options.beside("erase.lock"));
         let _pass = gate.enter().await;
+        let checked = gate.erasures();
         let lock = lock(&options.beside("lock"))?;
         let dimension = || Ok(options.embedder.get()?.dimension());
         let dimension = registry::check(
@@ -168,6 +175,8 @@ impl Store {
             interactions,
             react_cycles,
             passages,
+            connection,
+            checked: AtomicU64::new(checked),
             gate,
             sampled: tokio::sync::Mutex::default(),
             synced: tokio::sync::Mutex::new(opened),

@@ -269,6 +269,7 @@ impl Store {
         turns: &mut [Turn],
         embed: bool,
     ) -> Result<Option<anyhow::Error>> {
+        self.check_embedder().await?;
         let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
         sessions.dedup_by_key(|session| &session.session_id);
         self.ensure_sessions(&sessions).await?;

@@ -63,32 +63,14 @@ pub async fn check(
         }));
     }
     let table: Table<Entry> = Table::open(connection, 0, gate).await?;
-    let entries = table.select(None, &["key", "value"], None, None).await?;
-    let value = |key: &str| -> Option<Value> {
-        entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .and_then(|entry| serde_json::from_str(&entry.value).ok())
-    };
-    match value("schema_version").and_then(|version| version.as_u64()) {
+    let entries = entries(&table).await?;
+    match value(&entries, "schema_version").and_then(|version| version.as_u64()) {
         Some(SCHEMA_VERSION) => {
-            let embedding = value("embedding")
-                .context("the registry does not say which embedding model made the store")?;
-            let model = embedding["model"].as_str().unwrap_or_default();
-            if model != embedder {
-                return Err(anyhow::Error::new(super::Hinted {
-                    message: format!(
-                        "the store at `{place}` was made with the embedding model `{model}`, not with `{embedder}`"
-                    ),
-                    hint: format!(
-                        "open it with `--embedder {model}`, or keep another store with `--home DIR`"
-                    ),
-                }));
+            let embedding = read(&entries)?;
+            if embedding.model != embedder || embedding.unfinished {
+                return Err(anyhow::Error::new(mismatch(place, &embedding, embedder)));
             }
-            embedding["dimension"]
-                .as_u64()
-                .and_then(|n| usize::try_from(n).ok())
-                .context("the registry gives no dimension")
+            Ok(embedding.dimension)
         }
         Some(newer) => bail!(
             "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
@@ -96,16 +78,11 @@ pub async fn check(
         None => {
             let dimension = dimension()?;
             let now = Utc::now();
-            let entry = |key: &str, value: &Value| Entry {
-                key: key.to_owned(),
-                value: value.to_string(),
-                updated_at: now,
-            };
             // One commit: a store has either all of these or none.
             let entries = [
                 entry("schema_version", &json!(SCHEMA_VERSION)),
                 entry(
-                    "embedding",
+                    EMBEDDING,
                     &json!({"model": embedder, "dimension": dimension}),
                 ),
                 entry("created_at", &json!(now.to_rfc3339())),
@@ -113,5 +90,88 @@ pub async fn check(
             table.add(&entries).await?;
             Ok(dimension)
         }
+    }
+}
+
+const EMBEDDING: &str = "embedding";
+
+/// Says what made the vectors of a store.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Embedding {
+    pub model: String,
+    pub dimension: usize,
+    /// Whether a change to that model has begun and not ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
+}
+
+fn mismatch(place: &str, known: &Embedding, asked: &str) -> super::Hinted {
+    let model = &known.model;
+    if known.unfinished {
+        return super::Hinted {
+            message: format!(
+                "the change of the store at `{place}` to the embedding model `{model}` was cut short"
+            ),
+            hint: format!("`allm --embedder {model} reindex` goes on with it"),
+        };
+    }
+    super::Hinted {
+        message: format!(
+            "the store at `{place}` was made with the embedding model `{model}`, not with `{asked}`"
+        ),
+        hint: format!(
+            "open it with `--embedder {model}`, or make its vectors anew with `allm --embedder {asked} reindex`"
+        ),
+    }
+}
+
+/// Returns what made the vectors of a store; nothing, where there is no store yet.
+pub async fn embedding(connection: &Connection, gate: &Gate) -> Result<Option<Embedding>> {
+    if !names(connection, connection.uri())
+        .await?
+        .iter()
+        .any(|name| name == Entry::NAME)
+    {
+        return Ok(None);
+    }
+    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
+    let entries = entries(&table).await?;
+    if value(&entries, EMBEDDING).is_none() {
+        return Ok(None);
+    }
+    read(&entries).map(Some)
+}
+
+/// Says what makes the vectors of a store from now on.
+pub async fn set_embedding(
+    connection: &Connection,
+    gate: &Gate,
+    embedding: &Embedding,
+) -> Result<()> {
+    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
+    let entry = entry(EMBEDDING, &serde_json::to_value(embedding)?);
+    table.replace("key", &[entry]).await
+}
+
+async fn entries(table: &Table<Entry>) -> Result<Vec<Entry>> {
+    table.select(None, &["key", "value"], None, None).await
+}
+
+fn value(entries: &[Entry], key: &str) -> Option<Value> {
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    serde_json::from_str(&entry.value).ok()
+}
+
+fn read(entries: &[Entry]) -> Result<Embedding> {
+    let embedding = value(entries, EMBEDDING)
+        .context("the registry does not say which embedding model made the store")?;
+    serde_json::from_value(embedding).context("the registry gives no embedding model")
+}
+
+fn entry(key: &str, value: &Value) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        value: value.to_string(),
+        updated_at: Utc::now(),
     }
 }

@@ -226,13 +226,67 @@ fn a_store_made_with_another_model_is_not_opened() {
         output.stderr
     );
     assert!(
-        output
-            .stderr
-            .contains("\nhint: open it with `--embedder all-MiniLM-L6-v2`"),
+        output.stderr.contains(
+            "\nhint: open it with `--embedder all-MiniLM-L6-v2`, or make its vectors anew"
+        ),
         "{}",
         output.stderr
     );
     home.allm().args(["search", "hello"]).run().ok();
+}
+
+#[test]
+fn another_model_makes_all_vectors_anew() {
+    let home = Home::new();
+    let folder = home.folder().join("tiny");
+    tiny_model(&folder);
+    let tiny = folder.display().to_string();
+    home.allm()
+        .args(["chat", "the tide comes in at noon"])
+        .run()
+        .ok();
+    let meant = |embedder: &str, words: &str| {
+        let args = [
+            "search",
+            "--mode",
+            "semantic",
+            "--min-score",
+            "-1",
+            "--json",
+        ];
+        let found = home.allm().args(args).args(["--embedder", embedder, words]);
+        found.ok_json()["count"].as_u64().unwrap()
+    };
+    let mut shell = home.terminal(&["chat", "-p", "offline"]);
+    shell.wait_for("> ");
+
+    // There is nobody to say yes.
+    let refused = home.allm().args(["--embedder", &tiny, "reindex"]).run();
+    assert!(refused.fails(1).stderr.contains("--yes"));
+    assert_eq!(meant("", "noon"), 1);
+    let anew = home.allm().args(["--embedder", &tiny, "reindex", "--yes"]);
+    let anew = anew.run().ok().stderr;
+    assert!(anew.contains("are of `all-MiniLM-L6-v2`; they are dropped and made anew with `tiny`"));
+    assert_eq!(meant(&tiny, "noon"), 1);
+    let other = home.allm().args(["search", "noon"]).run().fails(1).stderr;
+    assert!(
+        other.contains("with `allm --embedder all-MiniLM-L6-v2 reindex`"),
+        "{other}"
+    );
+
+    // A shell that was open all the while writes no vectors of the wrong kind, and loses nothing.
+    shell.type_keys("the ferry leaves at dusk\r");
+    shell.wait_for("the vectors of this store are made with `tiny` now");
+    shell.type_keys("/quit\r");
+    shell.exit_status();
+    assert_eq!(meant(&tiny, "ferry"), 2);
+
+    home.allm().args(["reindex", "--yes"]).run().ok();
+    assert_eq!(meant("", "ferry"), 2);
+    let columns = "SELECT count(*) FROM passages";
+    let all = home.allm().args(["--json", "sql", columns]).ok_json();
+    assert_eq!(all["rows"][0][0], 2, "{all}");
+    home.allm().args(["doctor"]).run().ok();
 }
 
 #[test]

@@ -220,7 +220,10 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
         unread,
         zone: bringing.ui.zone(),
     });
-    let is_in_the_way = found.as_ref() == Some(&options.uri);
+    // The same place may have several names.
+    let real = |path: &str| std::fs::canonicalize(path).ok();
+    let theirs = found.as_deref().and_then(real);
+    let is_in_the_way = theirs.is_some() && theirs == real(&options.uri);
     if !is_in_the_way {
         let report = bringing.bring(&source, options).await?;
         return bringing.say(&*source, &report);

@@ -1,7 +1,7 @@
 //! `/export`: the history, whole, or in a form for others to read.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IntoInnerError, IsTerminal, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::{When, Whose};
 use crate::chat::{Chat, Memory};
 use crate::export::{self, Form};
 use crate::store::{Filter, Moved};
-use crate::ui::{Ui, visible};
+use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -99,12 +99,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         let moved = to_file(&path, &what, memory, ui).await?;
         return ui.moved("export", &moved);
     }
-    // What was said is data, and a terminal is no file.
-    let watched = io::stdout().is_terminal();
-    let mut put = |text: &str| match watched {
-        true => ui.print(&visible(text)),
-        false => ui.put(text),
-    };
+    let mut put = |text: &str| ui.put(text);
     what.write(memory, &mut put).await.map(drop)
 }
 

@@ -130,16 +130,21 @@ fn read(message: &Value, node: &str, time: DateTime<Utc>, model: &str, turns: &m
             tool => {
                 let arguments =
                     serde_json::from_str(&said).unwrap_or_else(|_| json!({"text": said}));
-                turns.call(tool, time, tool, arguments);
+                turns.call(program(tool), time, tool, arguments);
             }
         },
         "tool" => {
-            // Its author names the tool that was called last, sometimes with the function after a dot.
-            let name = text(&message["author"], "name");
+            // Its author is the tool, or one of its functions.
+            let name = program(text(&message["author"], "name"));
             turns.observation(name, time, &said, true);
         }
         _ => {}
     }
+}
+
+/// Returns the tool that a function belongs to.
+fn program(function: &str) -> &str {
+    function.split('.').next().unwrap_or(function)
 }
 
 /// Returns what a message says, as text.

@@ -1,5 +1,6 @@
 //! Claude Code's transcripts: a folder for each project, in it a JSON Lines file for each session.
 
+use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::files::{each_line, files, name, open, text, time};
+use super::files::{each_line, name, oldest_first, open, text, time};
 use super::turns::{Conversation, Turns};
 use super::{Item, Source, Take};
 use crate::conversation::Usage;
@@ -15,6 +16,10 @@ use crate::conversation::Usage;
 const NAME: &str = "claude-code";
 /// What the program says in the user's name when a turn was broken off.
 const INTERRUPTED: &str = "[Request interrupted by user";
+/// What it says in the model's name when it did something itself.
+const NOTHING_SAID: &str = "No response requested.";
+/// What else it says in the user's name: commands that ran beside the conversation, and what came of them.
+const BESIDE: [&str; 2] = ["<local-command-", "<bash-"];
 
 /// Is a folder of transcripts, `~/.claude/projects` as a rule, or one transcript.
 pub struct ClaudeCode(pub PathBuf);
@@ -28,7 +33,7 @@ impl Source for ClaudeCode {
         if self.0.is_file() {
             return transcript(&self.0, take);
         }
-        for path in files(&self.0, "jsonl")? {
+        for path in oldest_first(&self.0, "jsonl")? {
             transcript(&path, take)?;
         }
         Ok(())
@@ -61,16 +66,27 @@ fn transcript(path: &Path, take: &mut Take<'_>) -> Result<()> {
     for _ in 0..reading.aside {
         take(NAME, Item::Skipped("message of a sub-agent".to_owned()))?;
     }
-    reading
-        .finish()
-        .into_iter()
-        .try_for_each(|turn| take(NAME, turn.into()))
+    for turn in reading.finish() {
+        // The program's own commands are no conversation; those of a project are answered.
+        let silent = turn.response.is_empty() && turn.steps.is_empty();
+        if silent && turn.query.starts_with('/') {
+            take(NAME, Item::Skipped("command of the program".to_owned()))?;
+        } else {
+            take(NAME, turn.into())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads one transcript.
 struct Reading {
     id: String,
-    title: String,
+    /// What it was called by its user and by the program.
+    named: String,
+    entitled: String,
+    /// What the first versions wrote of conversations, this one or others: the message that each ended with, and a title.
+    summaries: Vec<(String, String)>,
+    messages: HashSet<String>,
     turns: Option<Turns>,
     /// The message whose tokens were counted last: each of its blocks is a line, and repeats them.
     message: String,
@@ -85,7 +101,10 @@ impl Reading {
         let id = path.file_stem().unwrap_or_default().to_string_lossy();
         Reading {
             id: id.into_owned(),
-            title: String::new(),
+            named: String::new(),
+            entitled: String::new(),
+            summaries: Vec::new(),
+            messages: HashSet::new(),
             turns: None,
             message: String::new(),
             usage: Usage::default(),
@@ -97,10 +116,11 @@ impl Reading {
     fn line(&mut self, line: &Value) {
         let kind = text(line, "type");
         match kind {
-            "summary" => text(line, "summary").clone_into(&mut self.title),
-            "custom-title" => text(line, "customTitle").clone_into(&mut self.title),
-            "ai-title" if self.title.is_empty() => {
-                text(line, "aiTitle").clone_into(&mut self.title);
+            "custom-title" => text(line, "customTitle").clone_into(&mut self.named),
+            "ai-title" => text(line, "aiTitle").clone_into(&mut self.entitled),
+            "summary" => {
+                let (leaf, summary) = (text(line, "leafUuid"), text(line, "summary"));
+                self.summaries.push((leaf.to_owned(), summary.to_owned()));
             }
             _ => {}
         }
@@ -111,6 +131,7 @@ impl Reading {
             self.aside += 1;
             return;
         }
+        self.messages.insert(text(line, "uuid").to_owned());
         self.last = time(&line["timestamp"]).unwrap_or(self.last);
         let id = self.id.clone();
         let mut turns = self.turns.take().unwrap_or_else(|| begin(id, line));
@@ -141,7 +162,7 @@ impl Reading {
         } else if line["isMeta"] != true
             && line["isCompactSummary"] != true
             && !said.is_empty()
-            && !said.starts_with("<local-command-")
+            && !BESIDE.iter().any(|mark| said.starts_with(mark))
         {
             self.count(turns);
             turns.user(uuid, self.last, &typed(said));
@@ -157,6 +178,7 @@ impl Reading {
         };
         for block in message["content"].as_array().into_iter().flatten() {
             match text(block, "type") {
+                "text" if text(block, "text") == NOTHING_SAID => {}
                 "text" => turns.answer(uuid, self.last, model, text(block, "text")),
                 "thinking" => turns.thought(uuid, self.last, text(block, "thinking")),
                 "tool_use" => {
@@ -177,9 +199,15 @@ impl Reading {
             "cache_read_input_tokens",
         ];
         let read = read.iter().filter_map(|name| usage[*name].as_u64());
+        // Some versions tell the whole count only in some of the lines.
         self.usage = Usage {
-            input_tokens: usage["input_tokens"].as_u64().map(|_| read.sum()),
-            output_tokens: usage["output_tokens"].as_u64(),
+            input_tokens: usage["input_tokens"]
+                .as_u64()
+                .map(|_| read.sum())
+                .max(self.usage.input_tokens),
+            output_tokens: usage["output_tokens"]
+                .as_u64()
+                .max(self.usage.output_tokens),
         };
     }
 
@@ -196,7 +224,12 @@ impl Reading {
             return Vec::new();
         };
         self.count(&mut turns);
-        turns.finish_as(&self.title)
+        let mut summaries = self.summaries.into_iter();
+        let own = summaries.find(|(leaf, _)| self.messages.contains(leaf));
+        let own = own.map(|(_, summary)| summary).unwrap_or_default();
+        let titles = [self.named, self.entitled, own];
+        let title = titles.into_iter().find(|title| !title.is_empty());
+        turns.finish_as(&title.unwrap_or_default())
     }
 }
 

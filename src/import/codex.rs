@@ -1,5 +1,6 @@
 //! Codex's transcripts: a JSON Lines file for each session, below folders for year, month and day.
 
+use std::collections::HashMap;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::files::{each_line, files, name, open, text, time};
+use super::files::{each_line, files, name, oldest_first, open, text, time};
 use super::turns::{Conversation, SourceTurn, Turns};
 use super::{Item, Source, Take};
 use crate::conversation::Usage;
@@ -24,16 +25,44 @@ impl Source for Codex {
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
         if self.0.is_file() {
-            return transcript(&self.0, take);
+            return transcript(&self.0, &HashMap::new(), take);
         }
-        for path in files(&self.0, "jsonl")? {
-            transcript(&path, take)?;
+        let names = names(&self.0.join("session_index.jsonl"));
+        for path in oldest_first(&self.0, "jsonl")? {
+            if name(&path).starts_with("rollout-") {
+                transcript(&path, &names, take)?;
+            }
+        }
+        for path in files(&self.0, "zst")? {
+            let why = "it is compressed: `zstd -d` unpacks it".to_owned();
+            take(NAME, Item::Broken(name(&path), why))?;
         }
         Ok(())
     }
 }
 
-fn transcript(path: &Path, take: &mut Take<'_>) -> Result<()> {
+/// Returns what the user has called sessions, by id; the last name counts.
+fn names(index: &Path) -> HashMap<String, String> {
+    let mut names = HashMap::new();
+    let Ok(file) = open(index) else {
+        return names;
+    };
+    let read = each_line(BufReader::new(file), &mut |_, line| {
+        if let Ok(line) = line {
+            let named = (
+                text(&line, "id").to_owned(),
+                text(&line, "thread_name").to_owned(),
+            );
+            names.insert(named.0, named.1);
+        }
+        Ok(())
+    });
+    // Sessions do without names, too.
+    drop(read);
+    names
+}
+
+fn transcript(path: &Path, names: &HashMap<String, String>, take: &mut Take<'_>) -> Result<()> {
     let broken = |place: String, why: String| Item::Broken(place, why);
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     let read = open(path).and_then(|file| {
@@ -54,13 +83,13 @@ fn transcript(path: &Path, take: &mut Take<'_>) -> Result<()> {
     for item in unread {
         take(NAME, item)?;
     }
-    for turn in turns(path, &lines) {
+    for turn in turns(path, &lines, names) {
         take(NAME, turn.into())?;
     }
     Ok(())
 }
 
-fn turns(path: &Path, lines: &[Value]) -> Vec<SourceTurn> {
+fn turns(path: &Path, lines: &[Value], names: &HashMap<String, String>) -> Vec<SourceTurn> {
     let meta = lines
         .iter()
         .find(|line| text(line, "type") == "session_meta");
@@ -89,6 +118,7 @@ fn turns(path: &Path, lines: &[Value]) -> Vec<SourceTurn> {
     };
     let conversation = Conversation {
         id: id.clone(),
+        title: names.get(&id).cloned().unwrap_or_default(),
         metadata: kept,
         ..Conversation::default()
     };
@@ -99,6 +129,7 @@ fn turns(path: &Path, lines: &[Value]) -> Vec<SourceTurn> {
         // What the user typed is told apart from what the program says in his name only by events; the first transcripts have none.
         has_events: lines.iter().any(|line| typed(line).is_some()),
         last: time(&meta["timestamp"]).unwrap_or_default(),
+        timed: false,
         count: 0,
         total: None,
     };
@@ -139,6 +170,8 @@ struct Reading {
     model: String,
     has_events: bool,
     last: DateTime<Utc>,
+    /// Whether the line says when it was written.
+    timed: bool,
     /// How many turns have begun.
     count: usize,
     /// How many tokens the session had taken when they were counted last.
@@ -147,7 +180,9 @@ struct Reading {
 
 impl Reading {
     fn line(&mut self, line: &Value) {
-        self.last = time(&line["timestamp"]).unwrap_or(self.last);
+        let time = time(&line["timestamp"]);
+        self.timed = time.is_some();
+        self.last = time.unwrap_or(self.last);
         let payload = &line["payload"];
         if let Some(said) = typed(line) {
             return self.begin(&said);
@@ -165,8 +200,12 @@ impl Reading {
 
     fn begin(&mut self, said: &str) {
         self.count += 1;
-        // A message has no id of its own.
-        let id = format!("{}/{}", self.id, self.count);
+        // A message has no id of its own, and a session that was taken back goes on in another file under the same id. The first
+        // transcripts have no times.
+        let id = match self.timed {
+            true => format!("{}/{}", self.id, self.last.timestamp_micros()),
+            false => format!("{}/{}", self.id, self.count),
+        };
         self.turns.user(&id, self.last, said);
     }
 
@@ -251,6 +290,7 @@ fn is_injected(said: &str) -> bool {
         "<environment_context>",
         "<user_instructions>",
         "<turn_aborted>",
+        "<subagent_notification>",
         "# AGENTS.md instructions",
     ]
     .iter()
@@ -317,7 +357,7 @@ mod tests {
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .collect();
-            turns(Path::new("a.jsonl"), &lines)
+            turns(Path::new("a.jsonl"), &lines, &HashMap::new())
         };
         let whole = read(seed);
         assert_eq!((whole.len(), whole[0].steps[0].success), (1, false));

@@ -190,6 +190,17 @@ pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Returns files as [`files`] does, those first that were written to first: what was copied comes after what it was copied from.
+pub fn oldest_first(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = files(folder, extension)?;
+    files.sort_by_key(|path| {
+        std::fs::metadata(path)
+            .and_then(|file| file.modified())
+            .ok()
+    });
+    Ok(files)
+}
+
 /// Returns the last part of a path.
 pub fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());

@@ -62,8 +62,10 @@ impl Source for Llm {
         }
         if has("turns")? {
             any = true;
-            let replies = "SELECT t.*, h.name AS title FROM turns t
+            // A conversation that began in the older tables has its name there.
+            let replies = "SELECT t.*, coalesce(c.name, h.name) AS title FROM turns t
                 LEFT JOIN threads h ON h.id = t.thread_id
+                LEFT JOIN conversations c ON c.id = t.thread_id
                 ORDER BY t.thread_id, t.datetime_utc, t.id";
             each(&log, replies, turn, take)?;
         }
@@ -298,7 +300,7 @@ fn turn(log: &Connection, row: &Row<'_>) -> Result<Reply> {
         let parts =
             "SELECT type, text, payload FROM parts WHERE message_hash = ? ORDER BY position";
         let parts: Vec<[String; 3]> = texts(log, parts, &hash)?;
-        let mut asked = String::new();
+        let (mut asked, mut calls) = (String::new(), Vec::new());
         for [kind, said, payload] in parts {
             let payload = parsed(&payload);
             let call = text(&payload, "tool_call_id").to_owned();
@@ -318,9 +320,7 @@ fn turn(log: &Connection, row: &Row<'_>) -> Result<Reply> {
                 (_, "reasoning") => reply.said.push(Said::Thought(said)),
                 (_, "tool_call") => {
                     let name = text(&payload, "name").to_owned();
-                    reply
-                        .said
-                        .push(Said::Call(call, name, payload["arguments"].clone()));
+                    calls.push(Said::Call(call, name, payload["arguments"].clone()));
                 }
                 (_, "tool_result") => {
                     let went_well = payload["exception"].is_null();
@@ -331,6 +331,8 @@ fn turn(log: &Connection, row: &Row<'_>) -> Result<Reply> {
                 _ => {}
             }
         }
+        // An answer that was not streamed has its calls before what was said with them.
+        reply.said.extend(calls);
         if role == "user" {
             // The fragments that it quotes come after it.
             let first = reply
@@ -340,6 +342,11 @@ fn turn(log: &Connection, row: &Row<'_>) -> Result<Reply> {
             let at = first.unwrap_or(reply.said.len());
             reply.said.insert(at, Said::User(asked));
         }
+    }
+    // Who only gives a system prompt asks nothing, and does not go on with the turn before.
+    let goes_on = |said: &Said| matches!(said, Said::User(_) | Said::Result(..));
+    if !reply.said.iter().any(goes_on) {
+        reply.said.insert(0, Said::User(String::new()));
     }
     Ok(reply)
 }

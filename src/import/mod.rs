@@ -96,6 +96,8 @@ pub struct Part {
 #[derive(Debug, Default)]
 pub struct Report {
     pub parts: Vec<Part>,
+    /// How many secrets were taken out.
+    pub redacted: usize,
 }
 
 impl Report {
@@ -161,6 +163,7 @@ impl Importer {
         source: &Arc<dyn Source>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Report> {
+        let _lock = self.store.lock_imports()?;
         let report = self.go(source, Mode::Store, progress).await?;
         self.store.settle().await?;
         Ok(report)
@@ -248,7 +251,11 @@ impl Importer {
         let (parts, turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let fates = match mode {
             Mode::Count => self.store.fates(&turns).await?,
-            Mode::Store => self.store.import(turns, self.embed).await?,
+            Mode::Store => {
+                let imported = self.store.import(turns, self.embed).await?;
+                report.redacted += imported.redacted;
+                imported.fates
+            }
         };
         for (part, fate) in parts.into_iter().zip(fates) {
             let part = report.part(part);

@@ -159,6 +159,10 @@ impl Turns {
     /// Takes what came of a call.
     pub fn observation(&mut self, call_id: &str, time: DateTime<Utc>, text: &str, success: bool) {
         self.last = self.last.max(time);
+        if !self.calls.contains_key(call_id) {
+            // What nobody called is kept all the same.
+            self.call(call_id, time, call_id, Value::Object(Map::new()));
+        }
         let step = self.calls.remove(call_id);
         let Some(step) = step.and_then(|at| self.turn.as_mut()?.steps.get_mut(at)) else {
             return;

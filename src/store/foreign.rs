@@ -83,7 +83,7 @@ pub(super) fn finish(uri: &str) -> Result<()> {
     }
     let context = || format!("cannot move `{incoming}` to `{uri}`");
     fs::rename(&incoming, uri).with_context(context)?;
-    for lock in ["lock", "erase.lock", "maintenance.lock"] {
+    for lock in ["lock", "erase.lock", "import.lock", "maintenance.lock"] {
         // They hold nothing that is not found out again.
         drop(fs::remove_file(format!("{incoming}.{lock}")));
     }

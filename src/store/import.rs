@@ -1,14 +1,24 @@
 //! Adds turns of other histories, many at once, and each once.
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::context::pack;
 use super::filter::among;
 use super::{Store, Turn};
+
+/// Says what became of turns that were brought in.
+#[derive(Debug)]
+pub struct Imported {
+    /// What became of each, in order.
+    pub fates: Vec<Fate>,
+    /// How many secrets were taken out of them.
+    pub redacted: usize,
+}
 
 /// Says what becomes of a turn that is brought in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +63,30 @@ impl Store {
         Ok(turns.iter().map(fate).collect())
     }
 
-    /// Adds those turns that are not there, with vectors or without, and replaces those that have grown; tells what became of each.
+    /// Keeps everyone else from importing, until dropped: whether a turn is there is asked before it is written.
+    ///
+    /// # Errors
+    ///
+    /// Fails when somebody does already.
+    pub fn lock_imports(&self) -> Result<File> {
+        let lock = super::lock_file(&self.options.beside("import.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => bail!("another import is under way: wait for its end"),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Adds those turns that are not there, with vectors or without, and replaces those that have grown.
     ///
     /// Unlike [`Store::record`] it keeps no journal: who imports can do so again.
-    pub async fn import(&self, mut turns: Vec<Turn>, embed: bool) -> Result<Vec<Fate>> {
+    pub async fn import(&self, mut turns: Vec<Turn>, embed: bool) -> Result<Imported> {
         let fates = self.fates(&turns).await?;
         let mut each = fates.iter();
         turns.retain(|_| each.next() != Some(&Fate::Known));
+        let mut redacted = 0;
         if turns.is_empty() {
-            return Ok(fates);
+            return Ok(Imported { fates, redacted });
         }
         let mut users = HashMap::new();
         for turn in &mut turns {
@@ -76,6 +101,7 @@ impl Store {
             if self.options.redact {
                 turn.clean();
             }
+            redacted += turn.redacted;
             remember_size(&mut turn.interaction.metadata, size);
         }
         let ids: Vec<String> = turns.iter().map(id).collect();
@@ -96,7 +122,7 @@ impl Store {
             }
         }
         self.sync(None).await?;
-        Ok(fates)
+        Ok(Imported { fates, redacted })
     }
 
     /// Does after many imports what chats do now and then: upkeep.

@@ -93,9 +93,14 @@ impl Ui {
         Ok(out.flush()?)
     }
 
-    /// Writes a text to stdout as it is.
+    /// Writes a text to stdout as it is; a terminal is no file, and sees its control characters.
     pub fn put(&self, text: &str) -> Result<()> {
-        Ok(io::stdout().lock().write_all(text.as_bytes())?)
+        let mut out = io::stdout().lock();
+        match out.is_terminal() {
+            true => out.write_all(visible(text).as_bytes())?,
+            false => out.write_all(text.as_bytes())?,
+        }
+        Ok(())
     }
 
     /// Writes one JSON object to stdout, on a line of its own.

@@ -69,7 +69,7 @@ impl Ui {
     pub fn imported(&self, source: &str, report: &Report, dry_run: bool) -> Result<()> {
         if self.json {
             return self.print_json(&serde_json::json!(
-                {"type": "import", "source": source, "dry_run": dry_run, "parts": report.parts}
+                {"type": "import", "source": source, "dry_run": dry_run, "parts": report.parts, "redacted": report.redacted}
             ));
         }
         if report.parts.is_empty() {
@@ -88,6 +88,10 @@ impl Ui {
                 let more = part.broken - part.named.len();
                 self.warn(&format!("{}: {more} more cannot be read", part.name));
             }
+        }
+        if report.redacted > 0 {
+            let secrets = report.redacted;
+            self.note(&format!("{secrets} secret(s) left out of what is stored"));
         }
         if dry_run {
             self.note("nothing was brought in: this was a dry run");

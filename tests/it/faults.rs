@@ -107,7 +107,7 @@ fn a_store_of_the_predecessor_is_left_alone() {
     assert!(
         output
             .stderr
-            .contains("\nhint: keep the new history elsewhere"),
+            .contains("\nhint: bring them in with `allm import abstractllm`"),
         "{}",
         output.stderr
     );

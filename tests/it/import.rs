@@ -47,10 +47,11 @@ pub fn parts(report: &Value) -> Vec<(&str, u64, u64, u64)> {
         .collect()
 }
 
-/// Imports, and returns the report.
+/// Imports without vectors, which take long, and returns the report.
 #[track_caller]
 pub fn import(home: &Home, args: &[&str]) -> Value {
-    let all = ["--json", "import"].into_iter().chain(args.iter().copied());
+    let how = ["--json", "import", "--no-embed"];
+    let all = how.into_iter().chain(args.iter().copied());
     home.allm().args(all).ok_json()
 }
 
@@ -146,95 +147,6 @@ fn a_log_is_read_while_its_program_writes_and_never_written_to() {
 }
 
 #[test]
-fn transcripts_of_agents_become_steps_and_grow() {
-    let home = Home::new();
-    let (codex, claude) = (fixtures().join("codex"), fixtures().join("claude-code"));
-    assert_eq!(
-        parts(&import(&home, &["codex", path(&codex)])),
-        [("codex", 3, 3, 0)]
-    );
-    assert_eq!(
-        parts(&import(&home, &["claude-code", path(&claude)])),
-        [("claude-code", 2, 2, 0)]
-    );
-    let turns = interactions(&home);
-    let said: Vec<(&str, &str, &str)> = turns
-        .iter()
-        .map(|turn| {
-            let text = |name: &str| turn[name].as_str().unwrap();
-            (text("query"), text("response"), text("status"))
-        })
-        .collect();
-    assert_eq!(
-        said,
-        [
-            ("Which files are here?", "The answer number 2.", "completed"),
-            ("And how many?", "The answer number 3.", "completed"),
-            ("A slow one please", "", "interrupted"),
-            ("Which files are here?", "The answer number 6.", "completed"),
-            ("And how many?", "The answer number 7.", "completed"),
-        ]
-    );
-    let check = |turn: &Value, thought: &str, name: &str, tokens: Value| {
-        let shown = show(&home, turn);
-        assert_eq!(shown["steps"].as_array().unwrap().len(), 1, "{shown}");
-        let step = &shown["steps"][0];
-        assert_eq!(step["thought"], thought);
-        assert_eq!(step["action"]["name"], name);
-        assert!(
-            step["observation"].as_str().unwrap().contains("notes.txt"),
-            "{step}"
-        );
-        assert_eq!(shown["usage"], tokens, "{shown}");
-    };
-    let tokens = |input: u64| json!({"input_tokens": input, "output_tokens": 18});
-    check(
-        &turns[0],
-        "**Looking at the folder**\n\nI should list it.",
-        "exec_command",
-        tokens(203),
-    );
-    check(
-        &turns[3],
-        "I should list the folder.\n\nLet me look.",
-        "Bash",
-        tokens(40),
-    );
-
-    // A transcript that was read while its turn was under way.
-    let home = Home::new();
-    let whole = fs::read_dir(claude.join("-home-alice-project"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    let lines = fs::read_to_string(&whole).unwrap();
-    let file = home.folder().join("growing.jsonl");
-    let half: Vec<&str> = lines.lines().take(8).collect();
-    fs::write(&file, half.join("\n") + "\n{\"type\":\"assis").unwrap();
-    let run = home
-        .allm()
-        .args(["--json", "import", "claude-code", path(&file)])
-        .run()
-        .fails(1);
-    assert_eq!(parts(&run.json()[0]), [("claude-code", 2, 1, 1)]);
-    assert_eq!(interactions(&home)[0]["response"], "");
-    fs::write(&file, lines).unwrap();
-    let report = import(&home, &["claude-code", path(&file)]);
-    assert_eq!(
-        (
-            &report["parts"][0]["imported"],
-            &report["parts"][0]["updated"]
-        ),
-        (&json!(1), &json!(1))
-    );
-    let turns = interactions(&home);
-    assert_eq!(turns.len(), 2);
-    assert_eq!(turns[0]["response"], "The answer number 6.");
-}
-
-#[test]
 fn lines_of_other_programs_are_read_and_bad_ones_named() {
     let home = Home::new();
     let lines = concat!(
@@ -323,7 +235,7 @@ fn an_import_that_is_killed_goes_on_and_doubles_nothing() {
             .to_string()
             + "\n"
     };
-    fs::write(&file, (0..400).map(line).collect::<String>()).unwrap();
+    fs::write(&file, (0..150).map(line).collect::<String>()).unwrap();
     for wait in [300, 900, 1500] {
         let mut child = home.allm().args(["import", "jsonl", path(&file)]).spawn();
         std::thread::sleep(std::time::Duration::from_millis(wait));
@@ -334,12 +246,54 @@ fn an_import_that_is_killed_goes_on_and_doubles_nothing() {
     let part = &report["parts"][0];
     assert_eq!(
         part["imported"].as_u64().unwrap() + part["known"].as_u64().unwrap(),
-        400,
+        150,
         "{report}"
     );
-    assert_eq!(questions(&home).len(), 400);
+    assert_eq!(questions(&home).len(), 150);
     let sql = "SELECT count(*), count(DISTINCT interaction_id || source || position), count(embedding) FROM passages";
     let sql = sql.replace(", count(embedding)", "");
     let passages = home.allm().args(["--json", "sql", &sql]).ok_json();
-    assert_eq!(passages["rows"][0], json!([800, 800]), "{passages}");
+    assert_eq!(passages["rows"][0], json!([300, 300]), "{passages}");
+}
+
+#[test]
+fn secrets_in_other_histories_are_left_out() {
+    let home = Home::new();
+    let key = format!("sk-proj-{}", "a1B2c3D4e5".repeat(5));
+    let line =
+        json!({"timestamp": 1_756_800_000, "query": format!("is {key} right?"), "response": "No."});
+    let run = home
+        .allm()
+        .args(["import", "jsonl", "-", "--no-embed"])
+        .stdin(&line.to_string())
+        .run()
+        .ok();
+    assert!(
+        run.stderr
+            .contains("1 secret(s) left out of what is stored"),
+        "{run:?}"
+    );
+    let query = interactions(&home)[0]["query"].as_str().unwrap().to_owned();
+    assert!(query.starts_with("is [REDACTED:"), "{query}");
+    // What is left out does not make a turn grow.
+    let again = home.allm().args(["--json", "import", "jsonl", "-"]);
+    let again = again.stdin(&line.to_string()).ok_json();
+    assert_eq!(again["parts"][0]["known"], 1, "{again}");
+}
+
+#[test]
+fn one_import_at_a_time() {
+    let home = Home::new();
+    home.allm().args(["sessions"]).run().ok();
+    let lock = fs::File::create(home.path().join("lancedb.import.lock")).unwrap();
+    lock.lock().unwrap();
+    let line = r#"{"timestamp": 1756800000, "query": "q", "response": "r"}"#;
+    let import = ["import", "jsonl", "-"];
+    let run = home.allm().args(import).stdin(line).run().fails(1);
+    assert!(
+        run.stderr.contains("another import is under way"),
+        "{run:?}"
+    );
+    drop(lock);
+    home.allm().args(import).stdin(line).run().ok();
 }

@@ -29,4 +29,5 @@ mod shell;
 mod sql;
 mod talk;
 mod tools;
+mod transcripts;
 mod upkeep;

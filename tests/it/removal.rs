@@ -83,8 +83,18 @@ fn an_export_is_restored_whole() {
         );
     }
     for (text, error) in [
-        ("{\"type\":\"user\"}\n", "the first line does not say"),
-        ("not json\n", "line 1 is no row"),
+        (
+            "{\"type\":\"user\"}\n",
+            "cannot read line 1: its timestamp is no time",
+        ),
+        (
+            "{\"type\":\"allm\",\"format\":1,\"embedder\":\"x\",\"vectors\":false}\nnot json\n",
+            "line 2 is no row",
+        ),
+        (
+            "{\"type\":\"allm\",\"format\":9,\"embedder\":\"x\",\"vectors\":false}\n",
+            "the export has format 9",
+        ),
     ] {
         let output = Home::new()
             .allm()

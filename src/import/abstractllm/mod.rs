@@ -245,6 +245,9 @@ fn home_of(told: &Told, joined: &[Told]) -> Option<usize> {
         if requests.contains(&told.part) {
             return asked && apart(other) < NEAR;
         }
+        if told.turn.response.is_empty() && !told.turn.requests.is_empty() && asked {
+            return apart(other) < FAR;
+        }
         let unasked = other.turn.query.is_empty() || told.turn.query.is_empty();
         other.turn.id == told.turn.id && (asked || unasked) && apart(other) < FAR
     };

@@ -15,7 +15,7 @@ use crate::import::{
     AbstractLlm, ChatGpt, Claude, ClaudeCode, Codex, Importer, JsonLines, Llm, Report, Source,
 };
 use crate::repl::Outcome;
-use crate::store::{self, Options, Store};
+use crate::store::{self, Options, Restore, Store};
 use crate::timeframe;
 use crate::ui::Ui;
 
@@ -101,7 +101,7 @@ enum Format {
     },
     /// What `allm export` has written, or any JSON Lines with timestamp, query and response
     #[command(
-        after_help = "Examples:\n  allm import jsonl backup.jsonl\n  allm export --all-users | allm --home copy import jsonl -\n\nLines of other programs may have, too: id, session, title, system, provider, model, input_tokens, output_tokens,\nduration_ms, facts, steps, status."
+        after_help = "Examples:\n  allm import jsonl backup.jsonl\n  allm export --all-users | allm --home copy import jsonl -\n\nLines of other programs may have, too: id, session, title, system, provider, model, input_tokens, output_tokens, duration_ms, facts, steps, status."
     )]
     Jsonl {
         /// The file; `-` for standard input
@@ -121,7 +121,7 @@ pub async fn import(
         .map(|text| timeframe::from(text, ui.zone()))
         .transpose()?;
     let bringing = Bringing {
-        username: username(args.how.user.or(user))?,
+        username: username(args.how.user.clone().or(user))?,
         since,
         embed: !args.how.no_embed,
         dry_run: args.how.dry_run,
@@ -145,7 +145,7 @@ pub async fn import(
         Format::Jsonl { file } => {
             let lines = JsonLines::open(&file)?;
             if is_export(&lines)? {
-                return restore(&lines, options, &bringing).await;
+                return restore(&lines, options, args.how.user, &bringing).await;
             }
             Arc::new(lines)
         }
@@ -275,21 +275,32 @@ fn is_export(lines: &JsonLines) -> Result<bool> {
 }
 
 /// Brings an export in; what has no vectors gets some.
-async fn restore(lines: &JsonLines, options: Options, bringing: &Bringing<'_>) -> Result<Outcome> {
+async fn restore(
+    lines: &JsonLines,
+    options: Options,
+    user: Option<String>,
+    bringing: &Bringing<'_>,
+) -> Result<Outcome> {
     let ui = bringing.ui;
-    if bringing.dry_run || bringing.since.is_some() {
-        bail!("an export is brought in whole: neither --dry-run nor --since can be had");
-    }
+    let how = Restore {
+        user: user.as_deref().map(store::username).transpose()?,
+        since: bringing.since,
+        dry_run: bringing.dry_run,
+    };
     let store = Store::open(options).await?;
     let spinner = ui.spinner("reading");
     let moved = store
-        .restore(lines.reader()?, &mut |rows| spinner.at(rows))
+        .restore(lines.reader()?, how, &mut |rows| spinner.at(rows))
         .await;
     spinner.end();
-    if bringing.embed {
+    let moved = moved?;
+    if bringing.embed && !bringing.dry_run {
         embed(&store, ui).await?;
     }
-    ui.moved("import", &moved?)?;
+    ui.moved("import", &moved)?;
+    if bringing.dry_run {
+        ui.note("nothing was brought in: this was a dry run");
+    }
     Ok(Outcome::Done)
 }
 

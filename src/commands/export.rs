@@ -15,7 +15,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n\nIn a chat, without a filter, it is the conversation you are in.\n\nForms: jsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets;\notel has OpenTelemetry spans, a request of OTLP/JSON on each line. Without --format the name of the file decides, and without a\nfile it is jsonl, in a chat markdown."
+    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n\nIn a chat, without a filter, it is the conversation you are in.\n\njsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets; otel has OpenTelemetry spans, a request of OTLP/JSON on each line. Without --format the name of the file decides; without a file it is jsonl, in a chat markdown."
 )]
 pub struct Args {
     /// The form: jsonl, markdown, csv or otel

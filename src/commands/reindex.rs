@@ -8,7 +8,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /reindex\n\nIt can be stopped at any time and goes on where it was. `allm --embedder MODEL reindex` makes all vectors anew with another\nembedding model."
+    after_help = "Examples:\n  /reindex\n\nIt can be stopped at any time and goes on where it was. `allm --embedder MODEL reindex` makes all vectors anew with another embedding model."
 )]
 pub struct Args {
     /// Do not ask before the vectors of another embedding model are dropped

@@ -12,8 +12,10 @@ use super::interaction::Interaction;
 use super::passage::{EMBEDDED_IN_ALL, EMBEDDED_OF_TEXT, Origin, Passage};
 use super::react_cycle::ReactCycle;
 
-/// How many passages are embedded before they are written.
-const BATCH: usize = 256;
+/// How many passages are embedded before they are written: some seconds of work.
+const BATCH: usize = 128;
+/// How many batches leave the tables in need of upkeep.
+const UPKEEP: usize = 32;
 
 /// Holds ids that rows with a certain null are known by.
 #[derive(serde::Deserialize)]
@@ -31,7 +33,7 @@ impl Store {
     /// Embeds what is not, and returns how many passages that were. It can be stopped at any time and goes on where it was.
     pub async fn embed_missing(&self, mut progress: impl FnMut(usize, usize)) -> Result<usize> {
         let all = self.unembedded().await?;
-        let mut done = 0;
+        let (mut done, mut batches) = (0, 0);
         loop {
             let some = self
                 .passages
@@ -54,8 +56,13 @@ impl Store {
             self.passages.replace("passage_id", &passages).await?;
             done += passages.len();
             progress(done, all);
+            batches += 1;
+            if batches % UPKEEP == 0 {
+                self.maintain().await?;
+            }
         }
         self.embed_wholes().await?;
+        self.settle().await?;
         Ok(done)
     }
 

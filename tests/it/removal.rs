@@ -107,6 +107,38 @@ fn an_export_is_restored_whole() {
 }
 
 #[test]
+fn a_part_of_an_export_can_be_anothers() {
+    let exported = dump(&filled(), &[]);
+    let copy = Home::new();
+    let take = |more: &[&str]| {
+        let args = [
+            "import",
+            "jsonl",
+            "-",
+            "--no-embed",
+            "--json",
+            "--user",
+            "o'brien",
+        ];
+        let run = copy.allm().args(args).args(more.iter().copied());
+        let moved = run.stdin(&exported).ok_json();
+        let count = |name: &str| moved[name].as_u64().unwrap();
+        (count("interactions"), count("sessions"), count("users"))
+    };
+    assert_eq!(take(&["--since", "2100-01-01"]), (0, 0, 0));
+    assert_eq!(take(&["--dry-run"]), (4, 3, 0));
+    assert_eq!(take(&["--since", "2000-01-01"]), (4, 3, 0));
+    let stats = copy
+        .allm()
+        .env("ALLM_USER", "o'brien")
+        .args(["sessions", "--json"])
+        .ok_json();
+    assert_eq!(stats["count"], 3, "{stats}");
+    let others = copy.allm().args(["sessions", "--json"]).ok_json();
+    assert_eq!(others["count"], 0, "{others}");
+}
+
+#[test]
 fn what_is_forgotten_is_in_no_file() {
     let home = filled();
     let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();

@@ -8,6 +8,7 @@ mod server;
 mod tidy;
 
 mod agent;
+mod clock;
 mod crashes;
 mod data_exports;
 mod embedding;

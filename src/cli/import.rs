@@ -1,7 +1,7 @@
 //! `allm import`: which histories can be brought in, where they are as a rule, and how it goes.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -266,12 +266,15 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     Ok(outcome)
 }
 
-/// Returns whether the first line says that this is an export of ours.
+/// Returns whether the first words say that this is an export of ours.
 fn is_export(lines: &JsonLines) -> Result<bool> {
-    let mut first = String::new();
-    // What is no text is no export, and reported as what it is.
-    drop(lines.reader()?.read_line(&mut first));
-    Ok(first.starts_with(r#"{"type":"allm""#))
+    const WORDS: &[u8] = br#"{"type":"allm""#;
+    let mut first = Vec::new();
+    lines
+        .reader()?
+        .take(WORDS.len() as u64)
+        .read_to_end(&mut first)?;
+    Ok(first == WORDS)
 }
 
 /// Brings an export in; what has no vectors gets some.

@@ -1,4 +1,4 @@
-//! What is done with the store as a whole: `allm reindex`, `allm doctor`, and what the settings say is too old.
+//! What is done with the store as a whole: `allm doctor`, and what the settings say is too old.
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::files::{each_element, each_part, text, time};
+use super::files::{each_conversation, text, time};
 use super::turns::{Conversation, Turns};
 use super::{Item, Source, Take};
 
@@ -22,24 +22,7 @@ impl Source for ChatGpt {
     }
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
-        each_part(&self.0, "conversations", &mut |name, part| {
-            let mut number = 0;
-            let read = each_element(part, &mut |value| {
-                number += 1;
-                conversation(&value, &format!("{name}, conversation {number}"), take)
-            });
-            match read {
-                // What is no JSON costs the rest of its file; whoever takes may refuse, too.
-                Err(error) if error.is::<serde_json::Error>() => take(
-                    NAME,
-                    Item::Broken(
-                        format!("{name}, after conversation {number}"),
-                        error.to_string(),
-                    ),
-                ),
-                read => read,
-            }
-        })
+        each_conversation(&self.0, NAME, take, conversation)
     }
 }
 
@@ -201,7 +184,7 @@ mod tests {
         let seed = r#"[{"id":"c","title":"t","create_time":1.5,"current_node":"b","mapping":{"a":{"id":"a","parent":"","message":{"author":{"role":"user"},"content":{"content_type":"text","parts":["q"]}}},"b":{"id":"b","parent":"a","message":{"author":{"role":"assistant"},"content":{"parts":["r"]}}}}}]"#;
         let read = |text: &str| {
             let mut turns = 0;
-            let read = each_element(text.as_bytes(), &mut |value| {
+            let read = crate::import::files::each_element(text.as_bytes(), &mut |value| {
                 conversation(&value, "", &mut |_, item| {
                     turns += usize::from(matches!(item, Item::Turn(_)));
                     Ok(())

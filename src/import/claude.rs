@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::files::{each_element, each_part, text, time};
+use super::files::{each_conversation, text, time};
 use super::turns::{Conversation, Turns};
 use super::{Item, Source, Take};
 
@@ -20,23 +20,7 @@ impl Source for Claude {
     }
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
-        each_part(&self.0, "conversations", &mut |name, part| {
-            let mut number = 0;
-            let read = each_element(part, &mut |value| {
-                number += 1;
-                conversation(&value, &format!("{name}, conversation {number}"), take)
-            });
-            match read {
-                Err(error) if error.is::<serde_json::Error>() => take(
-                    NAME,
-                    Item::Broken(
-                        format!("{name}, after conversation {number}"),
-                        error.to_string(),
-                    ),
-                ),
-                read => read,
-            }
-        })
+        each_conversation(&self.0, NAME, take, conversation)
     }
 }
 
@@ -131,7 +115,7 @@ mod tests {
         let seed = r#"[{"uuid":"c","name":"t","created_at":"2025-03-01T10:00:00Z","chat_messages":[{"uuid":"a","sender":"human","text":"q"},{"uuid":"b","sender":"assistant","content":[{"type":"tool_use","name":"x","input":{}},{"type":"tool_result","content":"o"},{"type":"text","text":"r"}]}]}]"#;
         let read = |text: &str| {
             let mut turns = 0;
-            let read = each_element(text.as_bytes(), &mut |value| {
+            let read = crate::import::files::each_element(text.as_bytes(), &mut |value| {
                 conversation(&value, "", &mut |_, item| {
                     turns += usize::from(matches!(item, Item::Turn(_)));
                     Ok(())

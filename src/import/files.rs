@@ -14,6 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::{Item, Take};
+
 /// How long a line may be, in bytes: transcripts hold pictures and whole files.
 const LONGEST_LINE: u64 = 256 << 20;
 
@@ -116,23 +118,46 @@ fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
+/// Hands over the conversations of a data export, each with its place; what is no JSON costs the rest of its file.
+pub fn each_conversation(
+    path: &Path,
+    source: &'static str,
+    take: &mut Take<'_>,
+    read: fn(&Value, &str, &mut Take<'_>) -> Result<()>,
+) -> Result<()> {
+    each_part(path, &mut |name, part| {
+        let mut number = 0;
+        let done = each_element(part, &mut |value| {
+            number += 1;
+            read(&value, &format!("{name}, conversation {number}"), take)
+        });
+        match done {
+            // Whoever takes may refuse, too.
+            Err(error) if error.is::<serde_json::Error>() => {
+                let place = format!("{name}, after conversation {number}");
+                take(source, Item::Broken(place, error.to_string()))
+            }
+            done => done,
+        }
+    })
+}
+
 /// Hands over the parts of a data export whose names begin and end like `conversations*.json`: out of a ZIP archive, out of a
 /// folder, or the one file.
-pub fn each_part(
+fn each_part(
     path: &Path,
-    begins: &str,
     take: &mut dyn FnMut(&str, &mut dyn BufRead) -> Result<()>,
 ) -> Result<()> {
     let wanted = |name: &str| {
         let name = name.rsplit('/').next().unwrap_or(name);
-        name.starts_with(begins)
+        name.starts_with("conversations")
             && Path::new(name)
                 .extension()
                 .is_some_and(|extension| extension == "json")
     };
     let nothing = || {
         format!(
-            "there is no {begins}.json in `{}`: is it a data export?",
+            "there is no conversations.json in `{}`: is it a data export?",
             path.display()
         )
     };

@@ -3,18 +3,19 @@
 //! # Layout
 //!
 //! ```text
-//!  8  cli, lib, main              process
+//!  8  cli lib main                process
 //!  7  repl                        lines of text
 //!  6  commands                    what a person can ask for
 //!  5  ui                          what a person sees
 //!  4  chat import export          one live conversation; other histories in, this one out
 //!  3  config                      settings as given
-//!  2  agent    store              thinking and remembering; they do not know each other
+//!  2  agent store                 thinking and remembering; they do not know each other
 //!  1  provider tools embedder     the outside world; they do not know each other
 //!  0  conversation timeframe redact   shared words
 //! ```
 //!
-//! A folder imports only from lower floors; `tests/it/tidy.rs` checks it.
+//! This map is the only one. A folder imports only from lower floors; inside a folder whose `mod.rs` draws its rooms, a file does so
+//! from lower rooms. `tests/it/tidy.rs` reads both maps and checks it.
 //!
 //! One turn: [`repl`] reads a line, [`chat`] puts it into the journal of the [`store`], composes the prompt and lets the
 //! [`agent`] ask the [`provider`]; the answer streams through [`ui`], and the [`store`] embeds and records it.
@@ -50,6 +51,7 @@ pub mod tools;
 
 pub mod conversation;
 #[cfg(test)]
+#[path = "../tests/mutate.rs"]
 mod mutate;
 pub mod redact;
 pub mod timeframe;

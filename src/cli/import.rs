@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::start::username;
+use super::opening::username;
 use crate::commands::embed;
 use crate::import::{
     AbstractLlm, ChatGpt, Claude, ClaudeCode, Codex, Importer, JsonLines, Llm, Report, Source,

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::ChatArgs;
-use super::start::connection;
+use super::args::ChatArgs;
+use super::opening::connection;
 use crate::chat::Memory;
 use crate::commands;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{When, Whose};
+use super::arguments::{When, Whose};
 use crate::chat::{Chat, Memory};
 use crate::export::{self, Form};
 use crate::store::{Filter, Moved};

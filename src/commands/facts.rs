@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Found;
+use super::arguments::Found;
 use crate::chat::{Chat, Memory};
 use crate::store::{Fact, Origin, SearchQuery};
 use crate::ui::Ui;
@@ -44,7 +44,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let text = args.words.join(" ");
     let facts = if text.is_empty() {
         memory.store.facts(&filter, limit).await?
-    } else if super::is_id(&text) {
+    } else if super::arguments::is_id(&text) {
         let interaction = memory.store.interaction(&filter, &text).await?;
         let fact = |text: &String| Fact {
             interaction_id: interaction.interaction_id.clone(),

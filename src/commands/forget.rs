@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::{When, Whose, export};
+use super::arguments::{When, Whose};
+use super::export;
 use crate::chat::Memory;
 use crate::store::{Filter, Interaction};
 use crate::timeframe;

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::CommandFactory;
 
-use super::{Line, names_of, table};
+use super::list::{Line, names_of, table};
 use crate::ui::Ui;
 
 pub fn run(command: Option<&str>, ui: &Ui) -> Result<()> {

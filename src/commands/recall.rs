@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::Found;
+use super::arguments::Found;
 use crate::chat::Chat;
 use crate::store::{Hit, SearchQuery};
 use crate::ui::Ui;
@@ -31,7 +31,7 @@ pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     let filter = args.found.filter(&chat.memory).await?;
     let interactions = if text == "off" {
         Vec::new()
-    } else if super::is_id(&text) {
+    } else if super::arguments::is_id(&text) {
         vec![chat.memory.store.interaction(&filter, &text).await?]
     } else {
         let query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));

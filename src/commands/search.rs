@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Found;
+use super::arguments::Found;
 use crate::chat::Memory;
 use crate::store::{Mode, Origin, SearchQuery};
 use crate::ui::Ui;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 
-use super::{Found, Whose};
+use super::arguments::{Found, Whose};
 use crate::chat::{Chat, Memory};
 use crate::store::{SearchQuery, Whom};
 use crate::ui::Ui;

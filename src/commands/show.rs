@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::Whose;
+use super::arguments::Whose;
 use crate::chat::Memory;
 use crate::store::{Filter, Interaction, Whom};
 use crate::ui::Ui;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::Whose;
+use super::arguments::Whose;
 use crate::chat::Memory;
 use crate::ui::Ui;
 

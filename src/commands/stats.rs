@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{When, Whose};
+use super::arguments::{When, Whose};
 use crate::chat::Memory;
 use crate::store::By;
 use crate::ui::Ui;

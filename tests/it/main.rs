@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod harness;
+mod rust;
 mod scripted;
 mod server;
 mod tidy;

@@ -1,22 +1,12 @@
-//! Holds the tree to its rules: floors, sizes, who prints, who may name which crate, what README lists.
+//! Holds the tree to its rules: floors and rooms, sizes, who prints, who may name which crate, what README lists.
+//!
+//! The maps are in the code: of floors in `src/lib.rs`, of rooms in the `mod.rs` of a folder.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The modules of each floor, from the ground up; a module imports only from lower floors.
-const FLOORS: &[&[&str]] = &[
-    // Only tests have it.
-    &["mutate"],
-    &["conversation", "timeframe", "redact"],
-    &["provider", "tools", "embedder"],
-    &["agent", "store"],
-    &["config"],
-    &["chat", "import", "export"],
-    &["ui"],
-    &["commands"],
-    &["repl"],
-    &["cli", "lib", "main"],
-];
+use super::rust::{Source, names, root};
 
 /// What the top level of the repository may hold.
 const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src tests assets README.md LICENSE-MIT LICENSE-APACHE \
@@ -29,24 +19,71 @@ const COLUMNS: &str = "user_id session_id interaction_id react_id passage_id tim
 
 #[test]
 fn imports_point_to_lower_floors() {
+    let floors = map("src/lib.rs");
     let mut faults = Vec::new();
     for file in sources("src") {
         let home = file.module();
+        if !floors.contains_key(&home) {
+            faults.push(file.fault(
+                1,
+                &format!("`{home}` is not on the map of floors in src/lib.rs"),
+            ));
+        }
         // The library's root sees every floor; `main` is another crate.
         if home == "lib" || home == "main" {
             continue;
         }
-        for (at, name) in file.imports() {
-            let lower = floor(&name)
-                .zip(floor(&home))
-                .is_some_and(|(name, home)| name < home);
-            if name != home && !lower {
-                let rule = format!("by FLOORS, `{home}` may not import `{name}`");
-                faults.push(file.fault(at, &rule));
+        for (line, path) in file.imports(0) {
+            let lower = floors.get(&path[0]) < floors.get(&home);
+            // Tests have it from their own folder.
+            if path[0] != home && path[0] != "mutate" && !lower {
+                let rule = format!(
+                    "by the map in src/lib.rs, `{home}` may not import `{}`",
+                    path[0]
+                );
+                faults.push(file.fault(line, &rule));
             }
         }
-        if floor(&home).is_none() {
-            faults.push(file.fault(0, &format!("`{home}` is not in FLOORS")));
+    }
+    report(&faults);
+}
+
+#[test]
+fn imports_point_to_lower_rooms() {
+    let mut faults = Vec::new();
+    for face in sources("src")
+        .iter()
+        .filter(|file| file.text.contains("# Rooms"))
+    {
+        let folder = face.path.parent().expect("a file lies in a folder");
+        let rooms = map(&face.path.display().to_string());
+        let outer: Vec<String> = names(folder);
+        for file in sources(&folder.display().to_string()) {
+            let Some(home) = names(&file.path).get(outer.len()).cloned() else {
+                continue;
+            };
+            if !rooms.contains_key(&home) {
+                let rule = format!(
+                    "`{home}` is not on the map of rooms in {}",
+                    face.path.display()
+                );
+                faults.push(file.fault(1, &rule));
+            }
+            for (line, path) in file.imports(outer.len()) {
+                let Some(room) = path.strip_prefix(&outer[..]).and_then(<[String]>::first) else {
+                    continue;
+                };
+                if *room != home
+                    && room != "*"
+                    && (rooms.get(room) >= rooms.get(&home) || !rooms.contains_key(room))
+                {
+                    let rule = format!(
+                        "by the map in {}, `{home}` may not import `{room}`",
+                        face.path.display()
+                    );
+                    faults.push(file.fault(line, &rule));
+                }
+            }
         }
     }
     report(&faults);
@@ -90,15 +127,33 @@ fn database_types_stay_in_the_store() {
 }
 
 #[test]
+fn crates_for_the_terminal_stay_where_they_belong() {
+    only_in(
+        &["repl", "ui"],
+        "rustyline",
+        "only `repl` reads lines, and `ui` approvals",
+    );
+    only_in(&["ui"], "indicatif", "only `ui` draws bars");
+}
+
+#[test]
 fn filters_are_expressions_and_not_formatted_text() {
     let mut faults = Vec::new();
-    for file in sources("src") {
-        for at in file.find("format!") {
-            let end = closing(&file.code, at);
-            if let Some(column) = compared_column(&file.strings[at..end]) {
-                let rule = format!("`{column}` is compared in formatted text, not typed");
-                faults.push(file.fault(at, &rule));
+    // The columns that another program's file has are only known when it is read.
+    let ours = sources("src")
+        .into_iter()
+        .filter(|file| file.module() != "import");
+    for file in ours {
+        for (line, text) in file.formatted() {
+            if let Some(word) = asks(&text) {
+                let rule = format!(
+                    "`{word}` in formatted text: a filter is typed, and a query of ours is constant"
+                );
+                faults.push(file.fault(line, &rule));
             }
+        }
+        for line in file.find("only_if") {
+            faults.push(file.fault(line, "a filter is typed: `only_if_expr`"));
         }
     }
     report(&faults);
@@ -143,20 +198,32 @@ fn readme_lists_the_commands_as_help_does() {
 }
 
 #[test]
-fn comments_and_strings_are_told_from_code() {
-    let text = r##"use crate::{store::{self, Store}, agent::Agent}; // crate::ui
-        /* println! */ let quote = '"'; let a: &'a str = r#"crate::repl " "#;
-        format!("user_id = {}", "\""); super::commands::x(); crate::config::y();"##;
+fn paths_and_texts_are_told_from_the_rest() {
+    let text = r##"use crate::{store::{self, open::Store}, agent::Agent}; // crate::ui
+        /* println! */ fn f() { let quote = '"'; let a: &'a str = r#"crate::repl " "#;
+        format!("SELECT {}", "user_id"); super::commands::x(); crate::config::y(); }
+        mod tests { use super::*; }"##;
     let file = Source::new(PathBuf::from("src/chat/mod.rs"), text.to_owned());
-    let imports = file.imports().into_iter();
+    let imports = file.imports(0).into_iter();
     let imports: Vec<_> = imports
-        .map(|(at, name)| format!("{}:{name}", file.line(at)))
+        .map(|(line, path)| format!("{line}:{}", path.join("/")))
         .collect();
-    assert_eq!(imports, ["1:store", "1:agent", "3:config", "3:commands"]);
+    assert_eq!(
+        imports,
+        [
+            "1:store/self",
+            "1:store/open/Store",
+            "1:agent/Agent",
+            "3:commands/x",
+            "3:config/y"
+        ]
+    );
     assert!(file.find("println!").is_empty());
-    let at = file.find("format!")[0];
-    let strings = &file.strings[at..closing(&file.code, at)];
-    assert_eq!(compared_column(strings), Some("user_id"));
+    assert_eq!(file.formatted(), [(3, "SELECT {}".to_owned())]);
+    assert_eq!(asks("SELECT {}"), Some("SELECT"));
+    assert_eq!(asks("{key} NOT IN (x)"), Some("IN ("));
+    assert_eq!(asks("user_id = {id}"), Some("user_id"));
+    assert_eq!(asks("select one of {all}"), None);
 }
 
 /// Reports each use of `words` in `src/` outside the named modules.
@@ -169,7 +236,7 @@ fn only_in(modules: &[&str], words: &str, rule: &str) {
             .filter(|_| !modules.contains(&&*file.module()))
         {
             let uses = file.find(word).into_iter();
-            faults.extend(uses.map(|at| file.fault(at, &format!("{rule}: `{word}`"))));
+            faults.extend(uses.map(|line| file.fault(line, &format!("{rule}: `{word}`"))));
         }
     }
     report(&faults);
@@ -180,7 +247,7 @@ fn report_files(files: &[Source], rule: &str) {
     report(
         &files
             .iter()
-            .map(|file| file.fault(0, rule))
+            .map(|file| file.fault(1, rule))
             .collect::<Vec<_>>(),
     );
 }
@@ -190,12 +257,19 @@ fn report(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn floor(module: &str) -> Option<usize> {
-    FLOORS.iter().position(|modules| modules.contains(&module))
+/// Reads the map in a file's first comment: what stands on which level.
+fn map(path: &str) -> HashMap<String, usize> {
+    let text = fs::read_to_string(root().join(path)).expect("a file with a map can be read");
+    let drawn = text.split("```").nth(1).expect("a map is drawn in a block");
+    let mut map = HashMap::new();
+    for line in drawn.lines().filter_map(|line| line.strip_prefix("//!")) {
+        let (level, rest) = line.trim().split_once("  ").unwrap_or_default();
+        if let Ok(level) = level.parse() {
+            let names = rest.split("  ").next().unwrap_or_default();
+            map.extend(names.split(' ').map(|name| (name.to_owned(), level)));
+        }
+    }
+    map
 }
 
 fn everything() -> Vec<Source> {
@@ -220,175 +294,15 @@ fn sources(folder: &str) -> Vec<Source> {
     files
 }
 
-/// Holds a Rust file, and two views of it with the same byte offsets.
-struct Source {
-    path: PathBuf,
-    text: String,
-    /// Comments and literals are blanks.
-    code: String,
-    /// All but literals is blanks.
-    strings: String,
-}
-
-impl Source {
-    fn new(path: PathBuf, text: String) -> Self {
-        let (code, strings) = views(&text);
-        Self {
-            path,
-            text,
-            code,
-            strings,
-        }
-    }
-
-    /// Returns the top-level module that the file belongs to.
-    fn module(&self) -> String {
-        let path = self.path.strip_prefix("src").unwrap_or(&self.path);
-        let first = path.iter().next().unwrap_or_default().to_string_lossy();
-        first.trim_end_matches(".rs").to_owned()
-    }
-
-    /// Returns the offset and the top-level module of each path into the crate.
-    fn imports(&self) -> Vec<(usize, String)> {
-        let mut imports = Vec::new();
-        for at in self.find("crate::") {
-            let names = heads(&self.code[at + "crate::".len()..]);
-            imports.extend(names.into_iter().map(|name| (at, name)));
-        }
-        // `super::` leaves the folder where it names a module that is no file beside this one.
-        let folder = root().join(&self.path).with_file_name("");
-        for at in self.find("super::") {
-            for name in heads(&self.code[at + "super::".len()..]) {
-                let file = folder.join(&name);
-                let beside = file.is_dir() || file.with_extension("rs").is_file();
-                if floor(&name).is_some() && !beside {
-                    imports.push((at, name));
-                }
-            }
-        }
-        imports
-    }
-
-    /// Returns the offsets of a word in the code; it does not match the end of a longer name.
-    fn find(&self, word: &str) -> Vec<usize> {
-        let found = self.code.match_indices(word).map(|(at, _)| at);
-        found
-            .filter(|at| !self.code[..*at].ends_with(in_name))
-            .collect()
-    }
-
-    fn line(&self, at: usize) -> usize {
-        self.text[..at].matches('\n').count() + 1
-    }
-
-    fn fault(&self, at: usize, rule: &str) -> String {
-        format!("{}:{}: {rule}", self.path.display(), self.line(at))
-    }
-}
-
-/// Returns the first name of each path in `a::b` or `{a::{b, c}, d}`.
-fn heads(paths: &str) -> Vec<String> {
-    let end = paths.find(|c| !in_name(c)).unwrap_or(paths.len());
-    let group = end == 0 && paths.starts_with('{');
-    let paths = if group {
-        &paths[1..closing(paths, 0) - 1]
-    } else {
-        &paths[..end]
-    };
-    let mut depth = 0;
-    let outer = |c: char| {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        c == ',' && depth == 0
-    };
-    let heads = paths
-        .split(outer)
-        .filter_map(|path| path.trim().split(|c| !in_name(c)).next());
-    heads
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn in_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// Returns the offset after the bracket that closes the first one opened at or after `from`.
-fn closing(code: &str, from: usize) -> usize {
-    let mut depth = 0;
-    for (at, c) in code[from..].char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' if depth <= 1 => return from + at + 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    code.len()
-}
-
-/// Returns the column that a text compares as SQL does.
-fn compared_column(text: &str) -> Option<&'static str> {
-    let operators = ["=", "!=", "<", ">", "LIKE ", "IN (", "IS ", "BETWEEN "];
-    COLUMNS.split_whitespace().find(|column| {
-        let mut rests = text.split(column).skip(1).map(str::trim_start);
-        rests.any(|rest| operators.iter().any(|operator| rest.starts_with(operator)))
+/// Returns what of a text asks a database something.
+fn asks(text: &str) -> Option<&'static str> {
+    let words = ["SELECT", "WHERE", "IN (", "IS NULL", "BETWEEN", "LIKE"];
+    let word = words.into_iter().find(|word| text.contains(word));
+    word.filter(|_| text.contains('{')).or_else(|| {
+        let operators = ["=", "!=", "<", ">"];
+        COLUMNS.split_whitespace().find(|column| {
+            let mut rests = text.split(column).skip(1).map(str::trim_start);
+            rests.any(|rest| operators.iter().any(|operator| rest.starts_with(operator)))
+        })
     })
-}
-
-/// Returns the text without comments and literals, and the literals alone; blanks keep the offsets.
-fn views(text: &str) -> (String, String) {
-    let (mut code, mut strings) = (String::new(), String::new());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (kind, length) = token(rest);
-        let (part, after) = rest.split_at(length);
-        let blank = |b| if b == b'\n' { '\n' } else { ' ' };
-        let blank: String = part.bytes().map(blank).collect();
-        code += if kind == Kind::Code { part } else { &blank };
-        strings += if kind == Kind::Literal { part } else { &blank };
-        rest = after;
-    }
-    (code, strings)
-}
-
-#[derive(PartialEq)]
-enum Kind {
-    Code,
-    Comment,
-    Literal,
-}
-
-/// Returns what a text begins with, and its length in bytes.
-fn token(text: &str) -> (Kind, usize) {
-    let until = |end: &str, from: usize| {
-        let length = text[from..].find(end).map(|at| from + at + end.len());
-        length.unwrap_or(text.len())
-    };
-    let hashes = text.bytes().skip(1).take_while(|b| *b == b'#').count();
-    match text.as_bytes() {
-        [b'/', b'/', ..] => (Kind::Comment, text.find('\n').unwrap_or(text.len())),
-        [b'/', b'*', ..] => (Kind::Comment, until("*/", 2)),
-        [b'r', ..] if text[1 + hashes..].starts_with('"') => (
-            Kind::Literal,
-            until(&format!("\"{}", "#".repeat(hashes)), 2 + hashes),
-        ),
-        [b'"', ..] => (Kind::Literal, quoted(text, '"')),
-        [b'\'', b'\\', ..] => (Kind::Literal, quoted(text, '\'')),
-        [b'\'', ..] if text.chars().nth(2) == Some('\'') => (Kind::Literal, quoted(text, '\'')),
-        _ => (Kind::Code, text.chars().next().map_or(0, char::len_utf8)),
-    }
-}
-
-/// Returns the length of a literal that ends at its first unescaped quote.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => drop(chars.next()),
-            c if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }

@@ -1,0 +1,131 @@
+//! The flags of the binary.
+
+use std::path::PathBuf;
+
+use crate::agent::prompt::React;
+use crate::ui::Color;
+
+/// Are the flags of every subcommand.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The data directory [default: ~/.abstractllm]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ALLM_HOME",
+        global = true,
+        hide_env_values = true
+    )]
+    pub home: Option<PathBuf>,
+    /// Where the tables are [default: lancedb in the home]
+    #[arg(
+        long,
+        value_name = "URI",
+        env = "ALLM_DB",
+        global = true,
+        hide_env_values = true
+    )]
+    pub db: Option<String>,
+    /// Print one JSON object for each command and turn
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Color,
+    /// The time zone of the times you give and see, for example Europe/Berlin [default: the system's]
+    #[arg(long, value_name = "ZONE", global = true)]
+    pub tz: Option<String>,
+    /// The embedding model: the bundled one, a folder, or a hub repository
+    #[arg(long, value_name = "MODEL", global = true)]
+    pub embedder: Option<String>,
+}
+
+/// Are the flags of `allm chat`.
+#[derive(Debug, Default, clap::Args)]
+#[command(
+    after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct ChatArgs {
+    /// A message to answer; without one, a conversation
+    #[arg(allow_negative_numbers = true)]
+    pub message: Vec<String>,
+    /// Who answers: auto, ollama, openai or offline
+    #[arg(
+        short,
+        long,
+        env = "ALLM_PROVIDER",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub provider: Option<String>,
+    /// The model [default: the first that the server lists]
+    #[arg(
+        short,
+        long,
+        env = "ALLM_MODEL",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub model: Option<String>,
+    /// Where the server is ($OLLAMA_HOST, $OPENAI_BASE_URL)
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The system prompt, or @FILE
+    #[arg(short, long, value_name = "TEXT|@FILE")]
+    pub system: Option<String>,
+    /// How freely the model answers, 0 to 2
+    #[arg(short, long, value_name = "X")]
+    pub temperature: Option<f64>,
+    /// The longest answer in tokens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_tokens: Option<u32>,
+    /// The seed of the model's choices
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// Choose among the likeliest words that together have this share
+    #[arg(long, value_name = "X")]
+    pub top_p: Option<f64>,
+    /// Go on with the last conversation
+    #[arg(short = 'c', long = "continue", conflicts_with = "session")]
+    pub go_on: bool,
+    /// Go on with this conversation
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Offer the model no tools
+    #[arg(long, conflicts_with = "tools")]
+    pub no_tools: bool,
+    /// Offer only these tools, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub tools: Vec<String>,
+    /// Approve whatever the model wants to do, without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Let tools read and write here, too: a folder, or a file that may hold secrets
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub allow_path: Vec<PathBuf>,
+    /// How often the model may call tools in one turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_steps: Option<u16>,
+    /// How tools are called: native, text, or auto
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    pub react: Option<React>,
+    /// Put the N most similar past interactions before each question
+    #[arg(long, value_name = "N")]
+    pub recall: Option<u16>,
+    /// Ask the model after each answer for the facts in it
+    #[arg(long)]
+    pub facts: bool,
+    /// Record nothing of this conversation
+    #[arg(long)]
+    pub private: bool,
+    /// Store well-known secrets as they are
+    #[arg(long)]
+    pub no_redact: bool,
+    /// End a script with its first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Who you are
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}

@@ -1,0 +1,139 @@
+//! Who, where and with whom: the user, the home, the store and the provider that flags, environment and settings name.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::args::{ChatArgs, Global};
+use crate::chat::Memory;
+use crate::config::Config;
+use crate::embedder::{Lazy, Source};
+use crate::provider::{self, Kind};
+use crate::store::{self, Options, Store};
+use crate::ui::Ui;
+
+/// Returns the data directory.
+pub fn home(named: Option<&Path>) -> Result<PathBuf> {
+    // An empty variable is as good as none.
+    match named.filter(|home| !home.as_os_str().is_empty()) {
+        Some(home) => absolute(home),
+        None => match std::env::home_dir() {
+            Some(home) if home.is_absolute() => Ok(home.join(".abstractllm")),
+            _ => bail!("cannot find your home directory: name one with `--home`"),
+        },
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .with_context(|| format!("cannot use `{}` as a folder", path.display()))
+}
+
+/// Returns who speaks: the name given, else the system's user name.
+pub fn username(named: Option<String>) -> Result<String> {
+    match named.filter(|name| !name.trim().is_empty()) {
+        Some(name) => store::username(&name),
+        None => {
+            whoami::username().context("cannot find out your user name: give one with `--user`")
+        }
+    }
+}
+
+/// Returns where the store is, and what embeds its text; a model that is not there yet is fetched.
+pub async fn options(
+    global: &Global,
+    home: &Path,
+    config: &Config,
+    redact: bool,
+    ui: &Ui,
+) -> Result<Options> {
+    let embedder = global.embedder.as_deref().unwrap_or(&config.embedder);
+    let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
+    source.fetch(ui.watched()).await?;
+    let uri = match global.db.as_deref().filter(|uri| !uri.is_empty()) {
+        Some(uri) if uri.contains("://") && !uri.starts_with("file://") => uri.to_owned(),
+        Some(path) => {
+            let path = path.strip_prefix("file://").unwrap_or(path);
+            absolute(Path::new(path))?.display().to_string()
+        }
+        None => home.join("lancedb").display().to_string(),
+    };
+    Ok(Options {
+        home: home.to_owned(),
+        uri,
+        embedder: Lazy::new(source),
+        redact,
+    })
+}
+
+/// Opens the store, and stores what dead processes left in the journal.
+pub async fn remember(
+    options: Options,
+    username: String,
+    config: &Config,
+    ui: &Ui,
+) -> Result<Memory> {
+    let store = Store::open(options).await?;
+    let mode = std::fs::metadata(store.home()).map(|home| home.permissions().mode());
+    if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+        ui.warn("others can read your history: `allm doctor --fix` closes its folder");
+    }
+    let recovered = store.recover().await?;
+    if recovered.turns > 0 {
+        ui.note(&format!(
+            "{} turn{} that {} only in the journal {} stored now",
+            recovered.turns,
+            if recovered.turns == 1 { "" } else { "s" },
+            if recovered.turns == 1 { "was" } else { "were" },
+            if recovered.turns == 1 { "is" } else { "are" },
+        ));
+    }
+    for aside in recovered.aside {
+        ui.warn(&format!(
+            "a journal has lines that cannot be read; it is kept as `{}`",
+            aside.display()
+        ));
+    }
+    // What is stored can be read all the same, and the journal keeps what is not.
+    if let Some(error) = recovered.failure {
+        ui.caution(
+            &error.context("some turns are only in the journal, and stored when that works again"),
+        );
+    }
+    Ok(Memory {
+        store: Arc::new(store),
+        username,
+        zone: ui.zone(),
+        limit: config.limit,
+    })
+}
+
+/// Returns how the provider is to be found.
+pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings> {
+    let kind = match args
+        .provider
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .unwrap_or(&config.provider)
+    {
+        "auto" => Kind::Auto,
+        "ollama" => Kind::Ollama,
+        "openai" => Kind::OpenAi,
+        "offline" => Kind::Offline,
+        other => bail!("there is no provider `{other}`: choose auto, ollama, openai or offline"),
+    };
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Ok(provider::Settings {
+        kind,
+        base_url: args.base_url.clone(),
+        ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
+        openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
+        openai_key: variable("OPENAI_API_KEY"),
+        connect_timeout: Duration::from_secs(config.connect_timeout_s),
+        idle_timeout: Duration::from_secs(config.idle_timeout_s),
+        retries: config.retries,
+    })
+}

@@ -1,0 +1,220 @@
+//! A chat: its model, its tools, and how it begins and ends.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::runtime::Runtime;
+
+use super::args::ChatArgs;
+use super::opening::{connection, remember};
+use super::upkeep;
+use crate::chat::{Chat, Memory, SearchMemory, Settings};
+use crate::config::Config;
+use crate::provider::{self, Provider, ProviderError};
+use crate::repl::{Outcome, Repl};
+use crate::store::{self, Whom};
+use crate::tools::{self, Access, Toolbox};
+use crate::ui::{Approvals, Ui};
+
+/// The system prompt when none is set.
+const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
+
+/// Talks, until the person leaves or what was to be said is said.
+pub fn chat(
+    args: ChatArgs,
+    options: store::Options,
+    username: String,
+    config: &Config,
+    home: &Path,
+    runtime: &Runtime,
+    ui: &Ui,
+) -> Result<Outcome> {
+    let embedder = options.embedder.clone();
+    // The model is read while the person types; whoever needs it first waits for it.
+    std::thread::spawn(move || drop(embedder.get().map(drop)));
+    let chat = runtime.block_on(async {
+        let memory = remember(options, username, config, ui).await?;
+        upkeep::retain(&memory, config, home, ui).await?;
+        converse(&args, memory, config, home, ui).await
+    })?;
+    let interactive = args.message.is_empty() && io::stdin().is_terminal();
+    if interactive && !ui.json {
+        let (provider, user) = (chat.settings.provider.name(), &chat.memory.username);
+        ui.note(&format!(
+            "allm {} · {provider} · {user} · /help lists the commands, Ctrl-D leaves",
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    let mut repl = Repl {
+        chat,
+        ui,
+        runtime,
+        fail_fast: args.fail_fast,
+        last: None,
+        told: false,
+        approvals: Approvals::new(args.yes),
+    };
+    let outcome = if !args.message.is_empty() {
+        repl.once(&args.message.join(" "))
+    } else if interactive {
+        repl.interactive(&home.join("history.txt"))
+    } else {
+        repl.script(io::stdin())
+    };
+    runtime.block_on(close(&mut repl.chat, ui));
+    outcome
+}
+
+/// Waits for what is still done in the background, unless Ctrl-C says not to.
+async fn close(chat: &mut Chat, ui: &Ui) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let learning = chat.is_learning();
+    let closing = async {
+        let closed = chat.close();
+        tokio::pin!(closed);
+        if let Ok(notice) = tokio::time::timeout(PATIENCE, &mut closed).await {
+            return notice;
+        }
+        if learning && ui.watched() {
+            ui.note("drawing the facts from the last answer; Ctrl-C leaves at once");
+        }
+        closed.await
+    };
+    let notice = tokio::select! {
+        notice = closing => notice,
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    if let Some(notice) = notice {
+        ui.warn(&notice);
+    }
+}
+
+/// Returns the tools that the model is offered.
+fn toolbox(args: &ChatArgs, memory: &Memory, config: &Config, home: &Path) -> Result<Toolbox> {
+    let folder = std::env::current_dir().context("cannot find the working directory")?;
+    let named: Vec<PathBuf> = config
+        .allow_paths
+        .iter()
+        .chain(&args.allow_path)
+        .cloned()
+        .collect();
+    let mut private = vec![home.to_owned()];
+    private.extend(memory.store.folder());
+    let mut tools = tools::builtin(
+        Access::new(&folder, &named, &private)?,
+        Arc::new(SearchMemory(memory.clone())),
+        Duration::from_secs(config.command_timeout_s),
+    );
+    let chosen = match &args.tools[..] {
+        [] => &config.tools[..],
+        named => named,
+    };
+    if args.no_tools {
+        tools.clear();
+    } else if !chosen.is_empty() {
+        tools.choose(chosen)?;
+    }
+    Ok(tools)
+}
+
+async fn converse(
+    args: &ChatArgs,
+    memory: Memory,
+    config: &Config,
+    home: &Path,
+    ui: &Ui,
+) -> Result<Chat> {
+    let connected = provider::connect(&connection(args, config)?).await?;
+    if let Some(notice) = connected.notice {
+        ui.note(&notice);
+    }
+    let provider = connected.provider;
+    let named = args
+        .model
+        .clone()
+        .or_else(|| Some(config.model.clone()))
+        .filter(|model| !model.is_empty());
+    let model = match named {
+        Some(model) if provider.name() != "offline" => model,
+        _ => default_model(provider.as_ref(), config).await?,
+    };
+    let system = match args.system.as_deref().unwrap_or(&config.system) {
+        "" => SYSTEM.trim().to_owned(),
+        text => match text.strip_prefix('@') {
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?
+            }
+            None => text.to_owned(),
+        },
+    };
+    let window = if provider.name() == "openai" {
+        config.openai_window
+    } else {
+        config.ollama_window
+    };
+    let options = provider::Options {
+        temperature: args.temperature.or(config.temperature),
+        max_tokens: args.max_tokens.or(config.max_tokens),
+        seed: args.seed.or(config.seed),
+        top_p: args.top_p.or(config.top_p),
+        context_window: window,
+    };
+    let tools = toolbox(args, &memory, config, home)?;
+    let settings = Settings {
+        provider,
+        model,
+        options,
+        system,
+        tools,
+        react: args.react.unwrap_or(config.react),
+        max_steps: args.max_steps.map_or(config.max_steps.max(1), usize::from),
+        recall: args.recall.map_or(config.recall, usize::from),
+        recall_floor: config.recall_floor,
+        facts: args.facts || config.facts,
+    };
+    let mut chat = Chat::new(memory, settings);
+    chat.set_private(args.private);
+    let filter = chat.memory.filter(Whom::Me, None, None).await?;
+    let session = match &args.session {
+        Some(id) => Some(chat.memory.store.session(&filter, id).await?),
+        None if args.go_on => match chat
+            .memory
+            .store
+            .sessions(&filter)
+            .await?
+            .into_iter()
+            .next()
+        {
+            Some(summary) => Some(summary.session),
+            None => bail!("there is no conversation to go on with"),
+        },
+        None => None,
+    };
+    if let Some(session) = session {
+        let title = session.title.clone().unwrap_or_default();
+        let turns = chat.resume(session).await?;
+        ui.note(&format!("going on after {turns} turn(s): {title}"));
+    }
+    Ok(chat)
+}
+
+async fn default_model(provider: &dyn Provider, config: &Config) -> Result<String> {
+    let models = provider.models().await?;
+    let preferred = models
+        .iter()
+        .find(|model| provider.name() == "openai" && **model == config.openai_model);
+    match preferred.or(models.first()) {
+        Some(model) => Ok(model.clone()),
+        None => Err(ProviderError::NoModel {
+            provider: if provider.name() == "ollama" {
+                "Ollama"
+            } else {
+                "the server"
+            },
+        }
+        .into()),
+    }
+}

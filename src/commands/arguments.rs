@@ -1,0 +1,85 @@
+//! Arguments that several commands share: whose history, from when to when, how much of it.
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+
+use crate::chat::Memory;
+use crate::store::{Filter, Whom};
+use crate::timeframe::{self as time, Zone};
+
+/// Says whose history a command looks at.
+#[derive(Debug, Default, clap::Args)]
+pub struct Whose {
+    /// Look at another user's history
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Look at the history of all users
+    #[arg(long, conflicts_with = "user")]
+    all_users: bool,
+}
+
+impl Whose {
+    pub fn is_given(&self) -> bool {
+        self.all_users || self.user.is_some()
+    }
+
+    pub fn whom(&self) -> Whom<'_> {
+        match &self.user {
+            _ if self.all_users => Whom::Everyone,
+            Some(user) => Whom::Named(user),
+            None => Whom::Me,
+        }
+    }
+}
+
+/// Says from when and up to when a command looks.
+#[derive(Debug, clap::Args)]
+pub struct When {
+    /// Leave out what was before this date or time
+    #[arg(long, visible_alias = "since", value_name = "TIME")]
+    pub from: Option<String>,
+    /// Leave out what was after this date or time; a date means the end of that day
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
+/// One end of a window of time; none, where it is open.
+pub type Bound = Option<DateTime<Utc>>;
+
+impl When {
+    pub fn bounds(&self, zone: Zone) -> Result<(Bound, Bound)> {
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        let from = from.map(|text| time::from(text, zone)).transpose()?;
+        Ok((from, to.map(|text| time::until(text, zone)).transpose()?))
+    }
+}
+
+/// Are the arguments that narrow down what is found.
+#[derive(Debug, clap::Args)]
+pub struct Found {
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    when: When,
+    /// Show at most this many results
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    limit: Option<u16>,
+}
+
+impl Found {
+    pub async fn filter(&self, memory: &Memory) -> Result<Filter> {
+        let (from, until) = self.when.bounds(memory.zone)?;
+        memory.filter(self.whose.whom(), from, until).await
+    }
+
+    pub fn limit(&self, default: usize) -> usize {
+        self.limit.map_or(default, usize::from)
+    }
+}
+
+/// Returns whether a word can only be meant as an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
+pub fn is_id(text: &str) -> bool {
+    text.len() >= 4
+        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+        && text.chars().any(|c| c.is_ascii_digit())
+}

@@ -1,0 +1,180 @@
+//! The one list of commands. Help, completion, the README's table and the subcommands of the binary derive from it.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use super::{
+    export, facts, forget, recall, reindex, search, sessions, settings, show, similar, sql, stats,
+    timeframe, users,
+};
+
+/// Is one line of the shell that is a command.
+#[derive(Debug, Parser)]
+#[command(
+    name = "",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    disable_help_flag = true
+)]
+pub struct Line {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Is a command. The order is the order of `/help`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    History(History),
+    #[command(flatten)]
+    Live(LiveCommand),
+}
+
+/// Is a command that asks the history, inside a chat and outside.
+#[derive(Debug, Subcommand)]
+pub enum History {
+    /// Find what was said, thought and seen, by meaning and by words
+    #[command(name = "/search", visible_alias = "/s")]
+    Search(search::Args),
+    /// List all that was said in an exact window of time
+    #[command(name = "/timeframe", visible_alias = "/tf")]
+    Timeframe(timeframe::Args),
+    /// Find the whole interactions and ReAct cycles most like some words, or like another interaction
+    #[command(name = "/similar")]
+    Similar(similar::Args),
+    /// Ask with SQL, read-only, over interactions, react_cycles, sessions, users and passages
+    #[command(name = "/sql")]
+    Sql(sql::Args),
+    /// Show one interaction, all of it
+    #[command(name = "/show")]
+    Show(show::ShowArgs),
+    /// Show the exact requests that were sent for one turn
+    #[command(name = "/context")]
+    Context(show::ContextArgs),
+    /// Show how one turn was reasoned, step by step: thoughts, actions, observations
+    #[command(name = "/scratchpad", visible_alias = "/scratch")]
+    Scratchpad(show::ScratchpadArgs),
+    /// Show the facts that answers have taught, or switch their extraction on or off
+    #[command(name = "/facts")]
+    Facts(facts::Args),
+    /// List past conversations
+    #[command(name = "/sessions")]
+    Sessions(sessions::Args),
+    /// Print the last answer
+    #[command(name = "/last")]
+    Last(sessions::LastArgs),
+    /// List the users, or add, rename, grant and revoke
+    #[command(name = "/users")]
+    Users(users::UsersArgs),
+    /// Write the history, or in a chat the conversation, to a file or to standard output
+    #[command(name = "/export")]
+    Export(export::Args),
+    /// Remove interactions for good
+    #[command(name = "/forget")]
+    Forget(forget::ForgetArgs),
+    /// Remove what is older than some age, for good
+    #[command(name = "/cleanup")]
+    Cleanup(forget::CleanupArgs),
+    /// Make the vectors that are missing, so that everything is found by meaning
+    #[command(name = "/reindex")]
+    Reindex(reindex::Args),
+    /// Show what is stored: rows, bytes on disk, tokens, embedding model
+    #[command(name = "/stats")]
+    Stats(stats::Args),
+}
+
+/// Is a command that acts on the live chat.
+#[derive(Debug, Subcommand)]
+pub enum LiveCommand {
+    /// Put past interactions before your questions, or take them out with `off`
+    #[command(name = "/recall")]
+    Recall(recall::Args),
+    /// Show the model and what else the server offers, or choose one
+    #[command(name = "/model")]
+    Model(settings::ModelArgs),
+    /// Show or set the system prompt
+    #[command(name = "/system")]
+    System(settings::SystemArgs),
+    /// Show or set how freely the model answers (0 to 2), or `default`
+    #[command(name = "/temperature")]
+    Temperature(settings::TemperatureArgs),
+    /// Show or set the longest answer in tokens, or `default`
+    #[command(name = "/max-tokens")]
+    MaxTokens(settings::MaxTokensArgs),
+    /// Show or set the seed of the model's choices, or `default`
+    #[command(name = "/seed")]
+    Seed(settings::SeedArgs),
+    /// List the tools, or switch one on or off
+    #[command(name = "/tools")]
+    Tools(settings::ToolsArgs),
+    /// Show whether what is said is recorded, or stop recording with `on`
+    #[command(name = "/private")]
+    Private(settings::PrivateArgs),
+    /// Show who you are, or go on as another user
+    #[command(name = "/user")]
+    User(users::UserArgs),
+    /// Go on with a past conversation
+    #[command(name = "/resume")]
+    Resume(sessions::ResumeArgs),
+    /// Show the turns of this conversation
+    #[command(name = "/history")]
+    History(sessions::HistoryArgs),
+    /// Begin a new conversation
+    #[command(name = "/new")]
+    New,
+    /// List the commands, or explain one
+    #[command(name = "/help")]
+    Help { command: Option<String> },
+    /// Leave
+    #[command(name = "/quit", visible_aliases = ["/exit", "/q"])]
+    Quit,
+}
+
+/// Returns whether what stands between double quotes is a phrase to a command, so that it has to be told of the quotes.
+pub fn takes_phrases(name: &str) -> bool {
+    ["/search", "/s", "/recall", "/facts"].contains(&name)
+}
+
+/// Returns whether a command takes the rest of its line as it stands, quotes and all.
+pub fn takes_text(name: &str) -> bool {
+    name == "/sql"
+}
+
+/// Returns the name and the help of every command, in the order of `/help`.
+pub fn table() -> Vec<(String, String)> {
+    let about = |command: &clap::Command| {
+        command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    Line::command()
+        .get_subcommands()
+        .map(|command| (command.get_name().to_owned(), about(command)))
+        .collect()
+}
+
+/// Returns every word that names a command, aliases included.
+pub fn names() -> Vec<String> {
+    Line::command()
+        .get_subcommands()
+        .flat_map(names_of)
+        .collect()
+}
+
+/// Returns the names of one command, the first of them its own.
+pub fn names_of(command: &clap::Command) -> Vec<String> {
+    std::iter::once(command.get_name())
+        .chain(command.get_visible_aliases())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_commands_is_consistent() {
+        Line::command().debug_assert();
+    }
+}

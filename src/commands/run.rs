@@ -1,0 +1,110 @@
+//! Runs commands.
+
+use anyhow::Result;
+
+use super::list::{Command, History, LiveCommand};
+use super::{
+    export, facts, forget, help, recall, reindex, search, sessions, settings, show, similar, sql,
+    stats, timeframe, users,
+};
+use crate::chat::{Chat, Memory};
+use crate::store::Options;
+use crate::ui::Ui;
+
+/// Says whether the shell goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    Quit,
+}
+
+impl History {
+    /// Lets a command take what it works on from standard input, where it was not given any.
+    pub fn or_input(&mut self, input: impl FnOnce() -> Result<String>) -> Result<()> {
+        match self {
+            History::Sql(args) => args.or_query(input),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what has to be done before the store can be opened; returns whether to go on.
+    pub async fn prepare(&self, options: &Options, ui: &Ui) -> Result<bool> {
+        match self {
+            History::Reindex(args) => args.prepare(options, ui).await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Asks the history.
+    pub async fn run(self, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
+        match self {
+            History::Search(args) => search::run(args, memory, ui).await,
+            History::Timeframe(args) => timeframe::run(args, memory, ui).await,
+            History::Similar(args) => similar::run(args, memory, ui).await,
+            History::Sql(args) => sql::run(args, memory, ui).await,
+            History::Show(args) => show::show(args, memory, last, ui).await,
+            History::Context(args) => show::context(args, memory, last, ui).await,
+            History::Scratchpad(args) => show::scratchpad(args, memory, last, ui).await,
+            History::Facts(args) => facts::run(args, memory, ui).await,
+            History::Last(args) => sessions::last(args, memory, last, ui).await,
+            History::Sessions(args) => sessions::run(args, memory, ui).await,
+            History::Users(args) => users::users(args, memory, ui).await,
+            History::Export(args) => export::run(args, memory, ui).await,
+            History::Forget(args) => forget::forget(args, memory, ui).await.map(drop),
+            History::Cleanup(args) => forget::cleanup(args, memory, ui).await.map(drop),
+            History::Reindex(args) => reindex::run(args, memory, ui).await,
+            History::Stats(args) => stats::run(args, memory, ui).await,
+        }
+    }
+}
+
+impl Command {
+    /// Runs a command in a chat; `last` is its last turn.
+    pub async fn run(self, chat: &mut Chat, last: Option<&str>, ui: &Ui) -> Result<Flow> {
+        match self {
+            Command::History(History::Facts(args)) if args.switch().is_some() => {
+                facts::switch(args.switch() == Some(true), chat, ui)?;
+            }
+            Command::History(History::Export(args)) => export::in_chat(args, chat, ui).await?,
+            Command::History(History::Forget(args)) => {
+                if forget::forget(args, &chat.memory, ui).await? {
+                    chat.reload().await?;
+                }
+            }
+            Command::History(History::Cleanup(args)) => {
+                if forget::cleanup(args, &chat.memory, ui).await? {
+                    chat.reload().await?;
+                }
+            }
+            Command::History(command) => command.run(&chat.memory, last, ui).await?,
+            Command::Live(command) => return command.run(chat, ui).await,
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl LiveCommand {
+    /// Acts on the chat.
+    async fn run(self, chat: &mut Chat, ui: &Ui) -> Result<Flow> {
+        match self {
+            LiveCommand::Model(args) => settings::model(args, chat, ui).await?,
+            LiveCommand::System(args) => settings::system(args, chat, ui)?,
+            LiveCommand::Temperature(args) => settings::temperature(args, chat, ui)?,
+            LiveCommand::MaxTokens(args) => settings::max_tokens(args, chat, ui)?,
+            LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
+            LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
+            LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
+            LiveCommand::Private(args) => settings::private(args, chat, ui)?,
+            LiveCommand::User(args) => users::user(args, chat, ui).await?,
+            LiveCommand::Resume(args) => sessions::resume(args, chat, ui).await?,
+            LiveCommand::History(args) => sessions::history(args, chat, ui).await?,
+            LiveCommand::New => {
+                chat.renew();
+                ui.setting("session", &chat.session_id().into())?;
+            }
+            LiveCommand::Help { command } => help::run(command.as_deref(), ui)?,
+            LiveCommand::Quit => return Ok(Flow::Quit),
+        }
+        Ok(Flow::Continue)
+    }
+}

@@ -1,0 +1,202 @@
+//! Lists interactions and sessions, and finds one by the beginning of its id.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
+use lancedb::expr::{DfExpr, col, lit};
+
+use crate::conversation::{Step, Usage};
+use crate::store::open::Store;
+use crate::store::tables::{Filter, Interaction, Order, Record, SHOWN, Session, Table, session};
+
+/// Holds a session with what its interactions add up to.
+#[derive(Debug, Clone)]
+pub struct SessionSummary {
+    pub session: Session,
+    pub turns: usize,
+    pub usage: Usage,
+}
+
+impl Store {
+    /// Returns the interactions that the filter lets through, oldest first; with a limit the latest of them.
+    pub async fn interactions_in(
+        &self,
+        filter: &Filter,
+        limit: Option<usize>,
+    ) -> Result<Vec<Interaction>> {
+        let Some(limit) = limit else {
+            return self
+                .interactions
+                .select(
+                    filter.expr(),
+                    &SHOWN,
+                    Some(Order::Ascending("timestamp")),
+                    None,
+                )
+                .await;
+        };
+        // LanceDB reads every selected column before it sorts, so the wide ones are fetched once the ids are known.
+        let latest = self.interactions.select(
+            filter.expr(),
+            &["interaction_id", "timestamp"],
+            Some(Order::Descending("timestamp")),
+            Some(limit),
+        );
+        let ids: Vec<String> = latest
+            .await?
+            .into_iter()
+            .map(|row| row.interaction_id)
+            .collect();
+        self.interactions
+            .select(
+                Some(filter.and_ids(&ids)),
+                &SHOWN,
+                Some(Order::Ascending("timestamp")),
+                None,
+            )
+            .await
+    }
+
+    /// Counts the interactions that the filter lets through.
+    pub async fn count(&self, filter: &Filter) -> Result<usize> {
+        self.interactions.count(filter.expr()).await
+    }
+
+    /// Returns the one interaction whose id starts with `prefix`.
+    pub async fn interaction(&self, filter: &Filter, prefix: &str) -> Result<Interaction> {
+        let id = |interaction: &Interaction| interaction.interaction_id.clone();
+        let found = find_one(
+            &self.interactions,
+            "interaction",
+            "interaction_id",
+            filter.scope_expr(),
+            prefix,
+            &["interaction_id"],
+            |row| &row.interaction_id,
+        );
+        let id = id(&found.await?);
+        let mut rows = self
+            .interactions
+            .select(
+                Some(filter.and_ids(std::slice::from_ref(&id))),
+                &SHOWN,
+                None,
+                Some(1),
+            )
+            .await?;
+        rows.pop()
+            .ok_or_else(|| anyhow::anyhow!("no interaction has the id `{id}`"))
+    }
+
+    /// Returns the steps of an interaction, in order.
+    pub async fn steps(&self, filter: &Filter, interaction_id: &str) -> Result<Vec<Step>> {
+        let filter = filter.and_ids(&[interaction_id.to_owned()]);
+        let cycles = self
+            .react_cycles
+            .select(Some(filter), &["scratchpad"], None, Some(1))
+            .await?;
+        match cycles.first() {
+            Some(cycle) => Ok(serde_json::from_str(&cycle.scratchpad)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns the sessions within the filter's scope that had a turn within its time, latest first.
+    pub async fn sessions(&self, filter: &Filter) -> Result<Vec<SessionSummary>> {
+        let turns = self
+            .interactions
+            .select(
+                filter.expr(),
+                &["session_id", "timestamp", "token_usage"],
+                None,
+                None,
+            )
+            .await?;
+        let mut active: HashMap<String, (usize, DateTime<Utc>, Usage)> = HashMap::new();
+        for turn in turns {
+            let usage = turn.usage().unwrap_or_default();
+            let entry =
+                active
+                    .entry(turn.session_id)
+                    .or_insert((0, turn.timestamp, Usage::default()));
+            entry.0 += 1;
+            entry.1 = entry.1.max(turn.timestamp);
+            entry.2 += usage;
+        }
+        let sessions = self
+            .sessions
+            .select(filter.scope_expr(), &session::ALL, None, None)
+            .await?;
+        let mut sessions: Vec<SessionSummary> = sessions
+            .into_iter()
+            .filter_map(|mut session| {
+                let &(turns, last_active, usage) = active.get(&session.session_id)?;
+                session.last_active = last_active;
+                Some(SessionSummary {
+                    session,
+                    turns,
+                    usage,
+                })
+            })
+            .collect();
+        sessions.sort_by_key(|summary| std::cmp::Reverse(summary.session.last_active));
+        Ok(sessions)
+    }
+
+    /// Returns the one session whose id starts with `prefix`.
+    pub async fn session(&self, filter: &Filter, prefix: &str) -> Result<Session> {
+        find_one(
+            &self.sessions,
+            "session",
+            "session_id",
+            filter.scope_expr(),
+            prefix,
+            &session::ALL,
+            |session| &session.session_id,
+        )
+        .await
+    }
+
+    /// Returns the interactions of a session, oldest first.
+    pub async fn history(&self, filter: &Filter, session_id: &str) -> Result<Vec<Interaction>> {
+        self.interactions_in(&filter.clone().in_session(session_id), None)
+            .await
+    }
+}
+
+/// Finds the one row whose id starts with `prefix`, within `scope`; `what` names the kind of row in errors.
+pub async fn find_one<R: Record>(
+    table: &Table<R>,
+    what: &str,
+    column: &str,
+    scope: Option<DfExpr>,
+    prefix: &str,
+    columns: &[&str],
+    id: impl Fn(&R) -> &String,
+) -> Result<R> {
+    const LISTED: usize = 5;
+    let prefix = prefix.to_lowercase();
+    if prefix.len() < 4 || !prefix.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        bail!("`{prefix}` is not an id: give at least its first 4 characters (0-9, a-f)");
+    }
+    // All characters of an id sort before the tilde.
+    let starts = col(column)
+        .gt_eq(lit(prefix.as_str()))
+        .and(col(column).lt(lit(format!("{prefix}~"))));
+    let filter = scope.map_or(starts.clone(), |scope| scope.and(starts));
+    let mut found = table
+        .select(Some(filter), columns, None, Some(LISTED))
+        .await?;
+    match found.len() {
+        0 => bail!("no {what} has an id that starts with `{prefix}`"),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let ids: Vec<&str> = found.iter().map(|row| id(row).as_str()).collect();
+            bail!(
+                "more than one {what} has an id that starts with `{prefix}`: {}",
+                ids.join(", ")
+            )
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Reads alone: by meaning and words, by time and id, by SQL, and what it all adds up to.
+
+mod facts;
+mod groups;
+mod listing;
+mod people;
+mod requests;
+mod score;
+mod search;
+mod similar;
+mod sql;
+mod stats;
+
+pub use facts::Fact;
+pub use groups::{By, Group};
+pub use listing::SessionSummary;
+pub use search::{Found, Hit, Matched, Mode, SearchQuery};
+pub use similar::CycleHit;
+pub use sql::Rows;
+pub use stats::{Stats, TableStats};

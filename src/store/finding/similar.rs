@@ -1,0 +1,139 @@
+//! Compares whole interactions and whole ReAct cycles.
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
+use lancedb::expr::{col, lit};
+
+use super::search::Hit;
+use crate::store::open::Store;
+use crate::store::tables::{Filter, ReactCycle, SHOWN};
+
+/// Holds a ReAct cycle that is like what was looked for.
+#[derive(Debug, Clone)]
+pub struct CycleHit {
+    pub react_id: String,
+    pub interaction_id: String,
+    pub timestamp: DateTime<Utc>,
+    pub steps: i64,
+    pub success: bool,
+    /// The cosine of what was looked for and the whole scratchpad.
+    pub similarity: f32,
+}
+
+const CYCLE: [&str; 5] = [
+    "react_id",
+    "interaction_id",
+    "timestamp",
+    "steps",
+    "success",
+];
+
+impl Store {
+    /// Finds the whole interactions and ReAct cycles closest in meaning to a text, best first.
+    pub async fn similar_to_text(
+        &self,
+        text: &str,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Hit>, Vec<CycleHit>)> {
+        let vector = self.embed_whole(text).await?;
+        let hits = self.similar(&vector, filter, limit).await?;
+        Ok((hits, self.similar_cycles(&vector, filter, limit).await?))
+    }
+
+    /// Finds the whole interactions and ReAct cycles closest in meaning to one that is stored, itself left out, best first.
+    pub async fn similar_to(
+        &self,
+        interaction_id: &str,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Hit>, Vec<CycleHit>)> {
+        let this = || Some(col("interaction_id").eq(lit(interaction_id)));
+        let stored = self
+            .interactions
+            .select(this(), &["context_embedding"], None, Some(1))
+            .await?;
+        let said = stored.into_iter().find_map(|row| row.context_embedding);
+        let cycles = self
+            .react_cycles
+            .select(this(), &["scratchpad_embedding"], None, Some(1))
+            .await?;
+        let done = cycles.into_iter().find_map(|row| row.scratchpad_embedding);
+        // How it was reasoned is compared with how others were, where it was.
+        let Some((said, done)) = said.map(|said| (said.clone(), done.unwrap_or(said))) else {
+            bail!("interaction `{interaction_id}` has no embedding to compare with");
+        };
+        let more = limit.saturating_add(1);
+        let mut hits = self.similar(&said, filter, more).await?;
+        hits.retain(|hit| hit.interaction.interaction_id != interaction_id);
+        hits.truncate(limit);
+        let mut cycles = self.similar_cycles(&done, filter, more).await?;
+        cycles.retain(|cycle| cycle.interaction_id != interaction_id);
+        cycles.truncate(limit);
+        Ok((hits, cycles))
+    }
+
+    /// Returns how many of the passages closest in meaning the vector index finds among so many, for benchmarks.
+    pub async fn recall_of_index(
+        &self,
+        text: &str,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<usize> {
+        let vector = self.embed_whole(text).await?;
+        let expr = || filter.expr();
+        let columns = ["passage_id"];
+        let near = self
+            .passages
+            .nearest("embedding", &vector, expr(), &columns, limit)
+            .await?;
+        let exact = self
+            .passages
+            .nearest_exactly("embedding", &vector, expr(), &columns, limit)
+            .await?;
+        let exact: Vec<String> = exact
+            .into_iter()
+            .map(|(passage, _)| passage.passage_id)
+            .collect();
+        Ok(near
+            .iter()
+            .filter(|(passage, _)| exact.contains(&passage.passage_id))
+            .count())
+    }
+
+    async fn similar(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<Hit>> {
+        let found = self
+            .interactions
+            .nearest("context_embedding", vector, filter.expr(), &SHOWN, limit)
+            .await?;
+        let hit = |(interaction, similarity)| Hit {
+            interaction,
+            score: similarity,
+            similarity: Some(similarity),
+            matched: None,
+            count: 1,
+        };
+        Ok(found.into_iter().map(hit).collect())
+    }
+
+    async fn similar_cycles(
+        &self,
+        vector: &[f32],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<CycleHit>> {
+        let found = self
+            .react_cycles
+            .nearest("scratchpad_embedding", vector, filter.expr(), &CYCLE, limit)
+            .await?;
+        let hit = |(cycle, similarity): (ReactCycle, f32)| CycleHit {
+            react_id: cycle.react_id,
+            interaction_id: cycle.interaction_id,
+            timestamp: cycle.timestamp,
+            steps: cycle.steps,
+            success: cycle.success,
+            similarity,
+        };
+        Ok(found.into_iter().map(hit).collect())
+    }
+}

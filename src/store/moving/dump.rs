@@ -1,0 +1,180 @@
+//! Everything out of the store, as JSON Lines: one row a line, nothing left out but vectors, which can be made again.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat};
+use futures::StreamExt;
+use lancedb::expr::DfExpr;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::store::open::Store;
+use crate::store::tables::{
+    Filter, Interaction, Passage, ReactCycle, Record, Session, Table, User,
+};
+
+/// The version of the lines.
+pub const FORMAT: u64 = 1;
+/// The columns that hold moments: numbers in the tables, RFC 3339 in the lines.
+const MOMENTS: [&str; 3] = ["timestamp", "created_at", "last_active"];
+
+/// Is one line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Row {
+    Allm(Header),
+    User(User),
+    Session(Session),
+    Passage(Passage),
+    ReactCycle(ReactCycle),
+    Interaction(Interaction),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Header {
+    pub format: u64,
+    pub embedder: String,
+    pub vectors: bool,
+}
+
+/// Counts rows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    pub users: usize,
+    pub sessions: usize,
+    pub interactions: usize,
+    pub react_cycles: usize,
+    pub passages: usize,
+    /// Rows that were there already.
+    pub known: usize,
+}
+
+impl Store {
+    /// Writes every row that the filter lets through, with the users and sessions they belong to, line by line.
+    ///
+    /// Memory does not grow with the history. Upkeep waits meanwhile, so that nothing that is read is tidied away.
+    pub async fn export(
+        &self,
+        filter: &Filter,
+        vectors: bool,
+        write: &mut (dyn FnMut(&str) -> Result<()> + Send),
+    ) -> Result<Moved> {
+        let _no_upkeep = self.lock_upkeep().await?;
+        let _pass = self.gate.enter().await;
+        let mut moved = Moved::default();
+        let mut say = |row: Row| -> Result<()> { write(&line(&row)?) };
+        say(Row::Allm(Header {
+            format: FORMAT,
+            embedder: self.options.embedder.name(),
+            vectors,
+        }))?;
+        let (users, sessions) = self.owners(filter).await?;
+        let everything = filter.is_whole();
+        for user in self.list_users().await? {
+            if users.contains(&user.user_id) || everything {
+                moved.users += 1;
+                say(Row::User(user))?;
+            }
+        }
+        each(&self.sessions, filter.scope_expr(), |session| {
+            if !sessions.contains(&session.session_id) && !everything {
+                return Ok(());
+            }
+            moved.sessions += 1;
+            say(Row::Session(session))
+        })
+        .await?;
+        // The interaction is last, as it is when a turn is recorded: what is there without one is half a turn.
+        each(&self.passages, filter.expr(), |mut passage| {
+            passage.embedding = passage.embedding.filter(|_| vectors);
+            moved.passages += 1;
+            say(Row::Passage(passage))
+        })
+        .await?;
+        each(&self.react_cycles, filter.expr(), |mut cycle| {
+            cycle.scratchpad_embedding = cycle.scratchpad_embedding.filter(|_| vectors);
+            moved.react_cycles += 1;
+            say(Row::ReactCycle(cycle))
+        })
+        .await?;
+        each(&self.interactions, filter.expr(), |mut turn| {
+            turn.context_embedding = turn.context_embedding.filter(|_| vectors);
+            moved.interactions += 1;
+            say(Row::Interaction(turn))
+        })
+        .await?;
+        Ok(moved)
+    }
+
+    /// Returns the ids of the users and of the sessions that interactions belong to.
+    async fn owners(&self, filter: &Filter) -> Result<(HashSet<String>, HashSet<String>)> {
+        #[derive(Deserialize)]
+        struct Owner {
+            user_id: String,
+            session_id: String,
+        }
+        let owners = self
+            .interactions
+            .columns::<Owner>(filter.expr(), &["user_id", "session_id"]);
+        let owners = owners.await?.into_iter();
+        Ok(owners
+            .map(|owner| (owner.user_id, owner.session_id))
+            .unzip())
+    }
+}
+
+/// Hands over the rows of a table, some at a time.
+async fn each<R: Record>(
+    table: &Table<R>,
+    filter: Option<DfExpr>,
+    mut take: impl FnMut(R) -> Result<()>,
+) -> Result<()> {
+    let mut batches = std::pin::pin!(table.stream(filter).await?);
+    while let Some(rows) = batches.next().await {
+        for row in rows? {
+            take(row)?;
+        }
+    }
+    Ok(())
+}
+
+fn line(row: &Row) -> Result<String> {
+    let mut value = serde_json::to_value(row)?;
+    for name in MOMENTS {
+        if let Some(micros) = value[name].as_i64() {
+            let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+            value[name] = json!(time.to_rfc3339_opts(SecondsFormat::Micros, true));
+        }
+    }
+    Ok(value.to_string())
+}
+
+/// Reads a line.
+pub fn row(line: &str) -> Result<Row> {
+    let mut value: Value = serde_json::from_str(line)?;
+    for name in MOMENTS {
+        if let Some(text) = value.get(name).and_then(Value::as_str) {
+            let time = DateTime::parse_from_rfc3339(text)
+                .with_context(|| format!("`{text}` is no time"))?;
+            value[name] = json!(time.timestamp_micros());
+        }
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_rows_are_errors_and_nothing_worse() {
+        let interaction =
+            Row::Interaction(Interaction::begin("s", "q", crate::store::words::now()));
+        let session = Row::Session(Session::default());
+        let seeds = [line(&interaction).unwrap(), line(&session).unwrap()];
+        assert!(seeds.iter().all(|seed| row(seed).is_ok()));
+        let seeds = seeds.each_ref().map(String::as_str);
+        crate::mutate::each(&seeds, |text| drop(row(text)));
+    }
+}

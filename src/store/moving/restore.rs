@@ -1,0 +1,239 @@
+//! An export, or a part of it, back into a store.
+
+use std::collections::{HashMap, HashSet};
+use std::io::BufRead;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use lancedb::expr::{col, is_in, lit};
+use serde::Deserialize;
+
+use super::Moved;
+use super::dump::{FORMAT, Header, Row, row};
+use crate::store::open::Store;
+use crate::store::tables::{Interaction, Passage, ReactCycle, Record, Session, Table, User};
+
+/// How many rows are written in one commit.
+const BATCH: usize = 1_000;
+
+/// Says how an export is brought back.
+#[derive(Debug, Default)]
+pub struct Restore {
+    /// Whose all of it becomes; without one, everything stays whose it was.
+    pub user: Option<String>,
+    /// Only what was said from then on.
+    pub since: Option<DateTime<Utc>>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+}
+
+/// Is a row that has an id.
+trait Keyed: Record {
+    const KEY: &'static str;
+    fn key(&self) -> &str;
+}
+
+macro_rules! keyed {
+    ($($row:ty: $key:ident),*) => {$(
+        impl Keyed for $row {
+            const KEY: &'static str = stringify!($key);
+            fn key(&self) -> &str {
+                &self.$key
+            }
+        }
+    )*};
+}
+keyed!(User: user_id, Session: session_id, Interaction: interaction_id, ReactCycle: react_id, Passage: passage_id);
+
+impl Store {
+    /// Adds the rows of an export. Rows that are there already are passed over, so that it can be done again.
+    ///
+    /// # Errors
+    ///
+    /// Names the line that is no row. What stands before it is in the store.
+    pub async fn restore(
+        &self,
+        lines: impl BufRead,
+        how: Restore,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Moved> {
+        let owner = match &how.user {
+            Some(name) if !how.dry_run => Some(self.ensure_user(name).await?.user_id),
+            _ => None,
+        };
+        let mut restoring = Restoring {
+            store: self,
+            how,
+            owner,
+            wanted: HashSet::new(),
+            held: HashMap::new(),
+            users: HashMap::new(),
+            moved: Moved::default(),
+            sessions: Vec::new(),
+            passages: Vec::new(),
+            cycles: Vec::new(),
+            interactions: Vec::new(),
+        };
+        let mut begun = false;
+        for (number, text) in lines.lines().enumerate() {
+            let text = text.context("cannot read the export")?;
+            if text.trim().is_empty() {
+                continue;
+            }
+            let row = row(&text).with_context(|| format!("line {} is no row", number + 1))?;
+            if let Row::Allm(header) = &row {
+                self.check(header)?;
+                begun = true;
+            } else if !begun {
+                bail!("the first line does not say that this is an export of allm");
+            }
+            restoring.add(row).await?;
+            if number % BATCH == 0 {
+                progress(number);
+            }
+        }
+        restoring.flush(0).await?;
+        self.sync(None).await?;
+        Ok(restoring.moved)
+    }
+
+    fn check(&self, header: &Header) -> Result<()> {
+        if header.format != FORMAT {
+            bail!(
+                "the export has format {}, and this program reads {FORMAT}",
+                header.format
+            );
+        }
+        let own = self.options.embedder.name();
+        if header.vectors && header.embedder != own {
+            bail!(
+                "its vectors were made with the embedding model `{}`, not with `{own}`: export it without --vectors",
+                header.embedder
+            );
+        }
+        Ok(())
+    }
+}
+
+struct Restoring<'s> {
+    store: &'s Store,
+    how: Restore,
+    /// Whose all of it becomes.
+    owner: Option<String>,
+    /// The sessions that turns were brought back of, and those of which none was yet.
+    wanted: HashSet<String>,
+    held: HashMap<String, Session>,
+    /// What a user's id is here, where the name was there already.
+    users: HashMap<String, String>,
+    moved: Moved,
+    sessions: Vec<Session>,
+    passages: Vec<Passage>,
+    cycles: Vec<ReactCycle>,
+    interactions: Vec<Interaction>,
+}
+
+impl Restoring<'_> {
+    async fn add(&mut self, row: Row) -> Result<()> {
+        match row {
+            Row::User(user) => self.user(user).await?,
+            Row::Session(mut row) => {
+                self.own(&mut row.user_id);
+                // With a time, only those are wanted that something was said in from then on.
+                if self.how.since.is_none() || self.wanted.contains(&row.session_id) {
+                    self.sessions.push(row);
+                } else {
+                    self.held.insert(row.session_id.clone(), row);
+                }
+            }
+            Row::Passage(mut row) if self.is_wanted(row.timestamp) => {
+                self.own(&mut row.user_id);
+                self.passages.push(row);
+            }
+            Row::ReactCycle(mut row) if self.is_wanted(row.timestamp) => {
+                self.own(&mut row.user_id);
+                self.cycles.push(row);
+            }
+            Row::Interaction(mut row) if self.is_wanted(row.timestamp) => {
+                self.own(&mut row.user_id);
+                self.sessions.extend(self.held.remove(&row.session_id));
+                self.wanted.insert(row.session_id.clone());
+                self.interactions.push(row);
+            }
+            Row::Allm(_) | Row::Passage(_) | Row::ReactCycle(_) | Row::Interaction(_) => {}
+        }
+        self.flush(BATCH).await
+    }
+
+    fn is_wanted(&self, time: DateTime<Utc>) -> bool {
+        self.how.since.is_none_or(|since| time >= since)
+    }
+
+    fn own(&self, user_id: &mut String) {
+        if let Some(own) = self.owner.as_ref().or_else(|| self.users.get(user_id)) {
+            user_id.clone_from(own);
+        }
+    }
+
+    async fn user(&mut self, user: User) -> Result<()> {
+        let store = self.store;
+        if self.how.user.is_some() {
+            return Ok(());
+        }
+        let _lock = store.lock()?;
+        if let Some(known) = store.user(&user.username).await? {
+            self.moved.known += 1;
+            self.users.insert(user.user_id, known.user_id);
+            return Ok(());
+        }
+        let write = !self.how.dry_run;
+        let known = &mut self.moved.known;
+        self.moved.users += add(&store.users, vec![user], known, write).await?;
+        Ok(())
+    }
+
+    /// Writes the rows of every table that has at least so many waiting.
+    async fn flush(&mut self, least: usize) -> Result<()> {
+        let (store, moved, write) = (self.store, &mut self.moved, !self.how.dry_run);
+        macro_rules! flush {
+            ($($rows:ident: $table:ident),*) => {$(
+                if self.$rows.len() >= least.max(1) {
+                    let rows = std::mem::take(&mut self.$rows);
+                    moved.$table += add(&store.$table, rows, &mut moved.known, write).await?;
+                }
+            )*};
+        }
+        flush!(sessions: sessions, passages: passages, cycles: react_cycles, interactions: interactions);
+        Ok(())
+    }
+}
+
+/// Adds the rows that are not there, or only counts them, and returns how many.
+async fn add<R: Keyed>(
+    table: &Table<R>,
+    mut rows: Vec<R>,
+    known: &mut usize,
+    write: bool,
+) -> Result<usize> {
+    #[derive(Deserialize)]
+    struct Id {
+        #[serde(
+            alias = "user_id",
+            alias = "session_id",
+            alias = "interaction_id",
+            alias = "react_id",
+            alias = "passage_id"
+        )]
+        id: String,
+    }
+    let ids = rows.iter().map(|row| lit(row.key())).collect();
+    let these = is_in(col(R::KEY), ids);
+    let there: Vec<Id> = table.columns(Some(these), &[R::KEY]).await?;
+    let mut there: HashSet<String> = there.into_iter().map(|row| row.id).collect();
+    let all = rows.len();
+    rows.retain(|row| there.insert(row.key().to_owned()));
+    *known += all - rows.len();
+    if write {
+        table.add(&rows).await?;
+    }
+    Ok(rows.len())
+}

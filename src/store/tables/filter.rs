@@ -1,0 +1,147 @@
+//! Which rows a read may see: the one place that adds the user scope. Values become typed literals, never SQL text.
+
+use chrono::{DateTime, Utc};
+use lancedb::datafusion::scalar::ScalarValue;
+use lancedb::expr::{DfExpr, col, is_in, lit};
+
+/// Says whose history is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom<'u> {
+    Me,
+    Named(&'u str),
+    Everyone,
+}
+
+/// Says whose rows may be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of one user, by id.
+    User(String),
+    Everyone,
+}
+
+/// Narrows down a read. There is none without a scope.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    scope: Scope,
+    session: Option<String>,
+    except_session: Option<String>,
+    from: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    ids: Option<Vec<String>>,
+}
+
+impl Filter {
+    /// Returns a filter that lets through all that the scope allows.
+    pub fn new(scope: Scope) -> Filter {
+        Filter {
+            scope,
+            session: None,
+            except_session: None,
+            from: None,
+            until: None,
+            ids: None,
+        }
+    }
+
+    /// Returns whose rows are let through.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Returns whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        self.expr().is_none()
+    }
+
+    /// Keeps what lies within a half-open range of time.
+    #[must_use]
+    pub fn within(self, from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Filter {
+        Filter {
+            from,
+            until,
+            ..self
+        }
+    }
+
+    /// Keeps what belongs to one session.
+    #[must_use]
+    pub fn in_session(self, session_id: &str) -> Filter {
+        Filter {
+            session: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Keeps these interactions alone.
+    #[must_use]
+    pub fn only(self, ids: Vec<String>) -> Filter {
+        Filter {
+            ids: Some(ids),
+            ..self
+        }
+    }
+
+    /// Leaves out what belongs to one session.
+    #[must_use]
+    pub fn except_session(self, session_id: &str) -> Filter {
+        Filter {
+            except_session: Some(session_id.to_owned()),
+            ..self
+        }
+    }
+
+    /// Returns the condition on rows that have `user_id`, `session_id` and `timestamp`.
+    pub fn expr(&self) -> Option<DfExpr> {
+        let session = self
+            .session
+            .as_ref()
+            .map(|id| col("session_id").eq(lit(id.as_str())));
+        let except = self
+            .except_session
+            .as_ref()
+            .map(|id| col("session_id").not_eq(lit(id.as_str())));
+        let from = self.from.map(|from| col("timestamp").gt_eq(moment(from)));
+        let until = self.until.map(|until| col("timestamp").lt(moment(until)));
+        let ids = self.ids.as_deref().map(among);
+        [self.scope_expr(), session, except, from, until, ids]
+            .into_iter()
+            .flatten()
+            .reduce(DfExpr::and)
+    }
+
+    /// Returns the condition on rows that have only `user_id`.
+    pub fn scope_expr(&self) -> Option<DfExpr> {
+        match &self.scope {
+            Scope::User(id) => Some(col("user_id").eq(lit(id.as_str()))),
+            Scope::Everyone => None,
+        }
+    }
+
+    /// Returns the condition that the id is one of these, and all else that the filter asks.
+    pub fn and_ids(&self, ids: &[String]) -> DfExpr {
+        let ids = among(ids);
+        match self.expr() {
+            Some(expr) => expr.and(ids),
+            None => ids,
+        }
+    }
+}
+
+/// Returns the condition that the interaction is one of these.
+pub fn among(ids: &[String]) -> DfExpr {
+    let ids = ids.iter().map(|id| lit(id.as_str())).collect();
+    is_in(col("interaction_id"), ids)
+}
+
+fn moment(time: DateTime<Utc>) -> DfExpr {
+    // What lies outside chrono's range cannot be written as a literal, and nothing is recorded there.
+    let bounded = time.clamp(
+        DateTime::UNIX_EPOCH,
+        DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(DateTime::<Utc>::MAX_UTC),
+    );
+    lit(ScalarValue::TimestampMicrosecond(
+        Some(bounded.timestamp_micros()),
+        Some("UTC".into()),
+    ))
+}

@@ -1,0 +1,116 @@
+//! The interactions table: stored turns.
+
+use chrono::{DateTime, Utc};
+use lancedb::arrow::arrow_schema::{DataType, Field};
+use serde::{Deserialize, Serialize};
+
+use super::table::{Record, long_text, moment, text, vector};
+use crate::conversation::{Status, Usage};
+use crate::store::words::new_id;
+
+/// Holds one stored turn.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interaction {
+    pub interaction_id: String,
+    pub session_id: String,
+    pub user_id: String,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    pub timestamp: DateTime<Utc>,
+    pub query: String,
+    pub response: String,
+    /// What was sent to the model, packed; `Store::context` unpacks it.
+    pub context_verbatim: String,
+    pub(in crate::store) context_embedding: Option<Vec<f32>>,
+    pub facts_extracted: Vec<String>,
+    /// JSON text of a [`Usage`], or `null`.
+    pub token_usage: String,
+    pub duration_ms: i64,
+    pub provider: String,
+    pub model: String,
+    pub status: Status,
+    /// JSON text.
+    pub metadata: String,
+}
+
+impl Default for Interaction {
+    fn default() -> Self {
+        Interaction {
+            interaction_id: String::new(),
+            session_id: String::new(),
+            user_id: String::new(),
+            timestamp: DateTime::UNIX_EPOCH,
+            query: String::new(),
+            response: String::new(),
+            context_verbatim: "[]".to_owned(),
+            context_embedding: None,
+            facts_extracted: Vec::new(),
+            token_usage: "null".to_owned(),
+            duration_ms: 0,
+            provider: String::new(),
+            model: String::new(),
+            status: Status::Interrupted,
+            metadata: "{}".to_owned(),
+        }
+    }
+}
+
+impl Interaction {
+    /// Returns a turn that has just begun.
+    pub fn begin(session_id: &str, query: &str, timestamp: DateTime<Utc>) -> Interaction {
+        Interaction {
+            interaction_id: new_id(),
+            session_id: session_id.to_owned(),
+            timestamp,
+            query: query.to_owned(),
+            ..Interaction::default()
+        }
+    }
+
+    /// Returns the tokens of the turn, as the server counted them.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::parse(&self.token_usage)
+    }
+}
+
+impl Record for Interaction {
+    const NAME: &'static str = "interactions";
+
+    fn columns(dimension: usize) -> Vec<Field> {
+        let fact = Field::new("item", DataType::Utf8, true);
+        vec![
+            text("interaction_id"),
+            text("session_id"),
+            text("user_id"),
+            moment("timestamp"),
+            text("query"),
+            long_text("response"),
+            long_text("context_verbatim"),
+            vector("context_embedding", dimension),
+            Field::new("facts_extracted", DataType::List(fact.into()), false),
+            text("token_usage"),
+            Field::new("duration_ms", DataType::Int64, false),
+            text("provider"),
+            text("model"),
+            text("status"),
+            text("metadata"),
+        ]
+    }
+}
+
+/// All columns but the vector and what was sent to the model.
+pub const SHOWN: [&str; 13] = [
+    "interaction_id",
+    "session_id",
+    "user_id",
+    "timestamp",
+    "query",
+    "response",
+    "facts_extracted",
+    "token_usage",
+    "duration_ms",
+    "provider",
+    "model",
+    "status",
+    "metadata",
+];

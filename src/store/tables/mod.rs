@@ -1,0 +1,21 @@
+//! Rows: what the tables hold, and how they are read, written and narrowed down. Knows nothing of what is done with them.
+
+pub mod context;
+mod filter;
+pub mod index;
+mod interaction;
+mod passage;
+mod react_cycle;
+pub mod registry;
+pub mod session;
+mod table;
+mod user;
+
+pub use context::Base;
+pub use filter::{Filter, Scope, Whom, among};
+pub use interaction::{Interaction, SHOWN};
+pub use passage::{Origin, Passage};
+pub use react_cycle::ReactCycle;
+pub use session::Session;
+pub use table::{Order, Record, Table, vector};
+pub use user::{User, username};

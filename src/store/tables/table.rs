@@ -1,0 +1,320 @@
+//! A typed table: rows of one record type in, Arrow record batches out, and back.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::{Stream, StreamExt, TryStreamExt};
+use lancedb::arrow::arrow_array::cast::AsArray;
+use lancedb::arrow::arrow_array::types::Float32Type;
+use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
+use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use lancedb::expr::{DfExpr, expr_to_sql_string};
+use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
+use lancedb::query::{
+    ColumnOrdering, ExecutableQuery, QueryBase, QueryExecutionOptions, Select, VectorQuery,
+};
+use lancedb::{Connection, DistanceType, Error};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::locks::Gate;
+use crate::store::words::Hinted;
+
+/// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
+const REFINED: usize = 200;
+const PROBES: usize = 48;
+
+/// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The name of the table.
+    const NAME: &'static str;
+    /// Returns the columns, in order; vectors have `dimension` numbers.
+    fn columns(dimension: usize) -> Vec<Field>;
+}
+
+/// Returns a text column that is never null.
+pub fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
+}
+
+/// Returns a text column that compaction compresses with zstd.
+pub fn long_text(name: &str) -> Field {
+    text(name).with_metadata([("lance-encoding:compression".to_owned(), "zstd".to_owned())].into())
+}
+
+/// Returns a column of moments, in microseconds UTC.
+pub fn moment(name: &str) -> Field {
+    Field::new(
+        name,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        false,
+    )
+}
+
+/// Returns a column of vectors; null where the embedder failed.
+pub fn vector(name: &str, dimension: usize) -> Field {
+    let item = Arc::new(Field::new("item", DataType::Float32, true));
+    Field::new(
+        name,
+        DataType::FixedSizeList(item, i32::try_from(dimension).unwrap_or(i32::MAX)),
+        true,
+    )
+}
+
+/// Reads and writes the rows of one table.
+pub struct Table<R> {
+    pub inner: lancedb::Table,
+    dimension: usize,
+    gate: Gate,
+    rows: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Table<R> {
+    /// Opens the table, and creates it when it is not there. Two processes may do so at once.
+    pub async fn open(connection: &Connection, dimension: usize, gate: &Gate) -> Result<Table<R>> {
+        let open = || connection.open_table(R::NAME).execute();
+        let inner = match open().await {
+            Err(Error::TableNotFound { .. }) => {
+                let schema = Arc::new(Schema::new(R::columns(dimension)));
+                match connection
+                    .create_empty_table(R::NAME, schema)
+                    .execute()
+                    .await
+                {
+                    Err(Error::TableAlreadyExists { .. }) => open().await,
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        let inner = inner.map_err(|error| {
+            anyhow::Error::new(error).context(Hinted {
+                message: format!("cannot open the table `{}`", R::NAME),
+                hint: "`allm doctor --fix` repairs what can be".to_owned(),
+            })
+        })?;
+        Ok(Table {
+            inner,
+            dimension,
+            gate: gate.clone(),
+            rows: PhantomData,
+        })
+    }
+
+    fn batch(&self, rows: &[R]) -> Result<RecordBatch> {
+        let fields: Vec<FieldRef> = R::columns(self.dimension)
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        Ok(serde_arrow::to_record_batch(&fields, &rows)?)
+    }
+
+    /// Appends rows, in one commit.
+    pub async fn add(&self, rows: &[R]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let _pass = self.gate.enter().await;
+        let adding = self.inner.add(self.batch(rows)?).execute().await;
+        adding.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
+        Ok(())
+    }
+
+    /// Puts whole rows in the place of those with the same `key`, in one commit. Rows that are gone stay gone.
+    pub async fn replace(&self, key: &str, rows: &[R]) -> Result<()> {
+        let _pass = self.gate.enter().await;
+        self.inner.checkout_latest().await?;
+        let batch = self.batch(rows)?;
+        let schema = batch.schema();
+        let reader = RecordBatchIterator::new([Ok(batch)], schema);
+        let mut merge = self.inner.merge_insert(&[key]);
+        merge.when_matched_update_all(None);
+        let merging = merge.execute(Box::new(reader)).await;
+        merging.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
+        Ok(())
+    }
+
+    /// Removes the rows that match.
+    pub async fn delete(&self, filter: &DfExpr) -> Result<()> {
+        let _pass = self.gate.enter().await;
+        self.inner.checkout_latest().await?;
+        self.inner.delete(filter).await?;
+        Ok(())
+    }
+
+    /// Returns the rows that match, with the named columns filled in.
+    pub async fn select(
+        &self,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        order: Option<Order<'_>>,
+        limit: Option<usize>,
+    ) -> Result<Vec<R>> {
+        let _pass = self.gate.enter().await;
+        let mut query = self.inner.query().select(Select::columns(columns));
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        if let Some(order) = order {
+            query = query.order_by(Some(vec![match order {
+                Order::Ascending(column) => ColumnOrdering::asc_nulls_last(column.to_owned()),
+                Order::Descending(column) => ColumnOrdering::desc_nulls_last(column.to_owned()),
+            }]));
+        }
+        if let Some(limit) = limit {
+            query = query.limit(limit);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        read(R::NAME, &batches)
+    }
+
+    /// Returns what a few columns hold in the rows that match: quicker than [`Table::select`] where these are many.
+    pub async fn columns<T: DeserializeOwned>(
+        &self,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+    ) -> Result<Vec<T>> {
+        let _pass = self.gate.enter().await;
+        let mut query = self.inner.query().select(Select::columns(columns));
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        read(R::NAME, &batches)
+    }
+
+    /// Returns the rows whose vector in `column` is most like `vector`, best first, with the cosine of each.
+    pub async fn nearest(
+        &self,
+        column: &str,
+        vector: &[f32],
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
+        // An index keeps the vectors coarsely; the best of them are compared exactly.
+        let query = self.inner.query().nearest_to(vector)?;
+        let factor = u32::try_from(REFINED.div_ceil(limit.max(1)).max(2))?;
+        let query = query.refine_factor(factor).nprobes(PROBES)?;
+        self.near(query, column, filter, columns, limit).await
+    }
+
+    /// Does the same without an index.
+    pub async fn nearest_exactly(
+        &self,
+        column: &str,
+        vector: &[f32],
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
+        let query = self.inner.query().nearest_to(vector)?.bypass_vector_index();
+        self.near(query, column, filter, columns, limit).await
+    }
+
+    async fn near(
+        &self,
+        query: VectorQuery,
+        column: &str,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<(R, f32)>> {
+        let _pass = self.gate.enter().await;
+        let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
+        let mut query = query
+            .column(column)
+            .distance_type(DistanceType::Cosine)
+            .select(Select::columns(&columns))
+            .limit(limit);
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        let mut distances: Vec<f32> = Vec::new();
+        for batch in &batches {
+            let column = batch
+                .column_by_name("_distance")
+                .context("LanceDB returned no distances")?;
+            distances.extend(column.as_primitive::<Float32Type>().values());
+        }
+        // Cosine distance is 1 - cosine.
+        Ok(read::<R>(R::NAME, &batches)?
+            .into_iter()
+            .zip(distances.into_iter().map(|distance| 1.0 - distance))
+            .collect())
+    }
+
+    /// Returns the rows that match, with every column, some at a time.
+    pub async fn stream(
+        &self,
+        filter: Option<DfExpr>,
+    ) -> Result<impl Stream<Item = Result<Vec<R>>> + use<R>> {
+        let mut query = self.inner.query();
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let mut options = QueryExecutionOptions::default();
+        options.max_batch_length = 512;
+        let batches = query.execute_with_options(options).await?;
+        Ok(batches.map(|batch| read(R::NAME, &[batch?])))
+    }
+
+    /// Returns the rows that match, with every column.
+    pub async fn whole(&self, filter: DfExpr) -> Result<Vec<R>> {
+        let fields = R::columns(self.dimension);
+        let columns: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        self.select(Some(filter), &columns, None, None).await
+    }
+
+    /// Returns the rows whose text in `column` has some of the words, or all of them, best first.
+    pub async fn matching(
+        &self,
+        column: &str,
+        words: &str,
+        all: bool,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        limit: usize,
+    ) -> Result<Vec<R>> {
+        let _pass = self.gate.enter().await;
+        let operator = if all { Operator::And } else { Operator::Or };
+        let words = MatchQuery::new(words.to_owned())
+            .with_column(Some(column.to_owned()))
+            .with_operator(operator);
+        let words = FullTextSearchQuery::new_query(FtsQuery::Match(words));
+        let columns: Vec<&str> = columns.iter().copied().chain(["_score"]).collect();
+        let mut query = self.inner.query().full_text_search(words);
+        query = query.select(Select::columns(&columns)).limit(limit);
+        if let Some(filter) = filter {
+            query = query.only_if_expr(filter);
+        }
+        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
+        read(R::NAME, &batches)
+    }
+
+    /// Counts the rows that match.
+    pub async fn count(&self, filter: Option<DfExpr>) -> Result<usize> {
+        let _pass = self.gate.enter().await;
+        let filter = filter.as_ref().map(expr_to_sql_string).transpose()?;
+        Ok(self.inner.count_rows(filter).await?)
+    }
+}
+
+/// Says how rows are sorted.
+#[derive(Debug, Clone, Copy)]
+pub enum Order<'c> {
+    Ascending(&'c str),
+    Descending(&'c str),
+}
+
+fn read<T: DeserializeOwned>(table: &str, batches: &[RecordBatch]) -> Result<Vec<T>> {
+    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for batch in batches {
+        let read: Vec<T> = serde_arrow::from_record_batch(batch)
+            .with_context(|| format!("cannot read rows of `{table}`"))?;
+        rows.extend(read);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,130 @@
+//! Keeps the tables quick: each turn adds a small file to several of them, and every file costs each search a little.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
+
+use crate::store::locks::{lock, lock_file};
+use crate::store::open::Store;
+use crate::store::tables::index::{self, Kind};
+use crate::store::tables::{Record, Table};
+
+/// How many turns are recorded between two rounds.
+const EVERY: u64 = 16;
+/// How many rows the files get that small ones are put together to. Most rounds only rewrite files of the first size; when there are
+/// too many of one size, they are put together to the next.
+const SIZES: [usize; 3] = [1_000, 20_000, 400_000];
+const TOO_MANY: usize = 20;
+/// How long a version is kept that another process may still read, in seconds: longer than any query may take.
+const KEPT: i64 = 60;
+
+impl Store {
+    /// Returns whether it is time for [`Store::maintain`].
+    pub async fn is_maintenance_due(&self) -> bool {
+        // The number of the version grows by one with each turn, whichever process records it.
+        let last = fs::read_to_string(self.options.beside("maintenance.lock")).unwrap_or_default();
+        let last = last.trim().parse::<u64>().unwrap_or_default();
+        let version = self.interactions.inner.version().await;
+        version.is_ok_and(|version| version >= last + EVERY)
+    }
+
+    /// Brings indices up to date, puts small files together and removes old versions. One process does so at a
+    /// time.
+    pub async fn maintain(&self) -> Result<()> {
+        let path = self.options.beside("maintenance.lock");
+        let mut lock = lock_file(&path)?;
+        match lock.try_lock() {
+            Ok(()) => self.tidy_up(&mut lock).await,
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+            }
+        }
+    }
+
+    /// Does after many imports what chats do now and then: upkeep.
+    pub async fn settle(&self) -> Result<()> {
+        if self.is_maintenance_due().await {
+            self.maintain().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no process tidies up, and keeps them from it until dropped.
+    pub(in crate::store) async fn lock_upkeep(&self) -> Result<File> {
+        let path = self.options.beside("maintenance.lock");
+        tokio::task::spawn_blocking(move || lock(&path)).await?
+    }
+
+    /// Does the work; who calls it holds the lock.
+    pub(in crate::store) async fn tidy_up(&self, lock: &mut File) -> Result<()> {
+        // First the indices: what they cover is put together with what they do not only then.
+        index::maintain(
+            &self.passages,
+            &[
+                ("interaction_id", Kind::Ordered),
+                ("timestamp", Kind::Ordered),
+                ("user_id", Kind::Few),
+                ("source", Kind::Few),
+                ("text", Kind::Words),
+                ("embedding", Kind::Meaning),
+            ],
+        )
+        .await?;
+        self.compact(&self.passages).await?;
+        let cycles = [
+            ("interaction_id", Kind::Ordered),
+            ("timestamp", Kind::Ordered),
+            ("user_id", Kind::Few),
+            ("scratchpad_embedding", Kind::Meaning),
+        ];
+        index::maintain(&self.react_cycles, &cycles).await?;
+        self.compact(&self.react_cycles).await?;
+        let interactions = [
+            ("interaction_id", Kind::Ordered),
+            ("session_id", Kind::Ordered),
+            ("timestamp", Kind::Ordered),
+            ("user_id", Kind::Few),
+            ("context_embedding", Kind::Meaning),
+        ];
+        index::maintain(&self.interactions, &interactions).await?;
+        self.compact(&self.interactions).await?;
+        index::maintain(&self.sessions, &[("session_id", Kind::Ordered)]).await?;
+        self.compact(&self.sessions).await?;
+        self.compact(&self.users).await?;
+        let version = self.interactions.inner.version().await?;
+        lock.set_len(0)?;
+        write!(lock, "{version}")?;
+        Ok(())
+    }
+
+    /// Puts small files together, and removes old versions once the new ones are on the disk.
+    async fn compact<R: Record>(&self, table: &Table<R>) -> Result<()> {
+        let table = &table.inner;
+        for size in SIZES {
+            let options = CompactionOptions {
+                target_rows_per_fragment: size,
+                num_threads: Some(1),
+                ..CompactionOptions::default()
+            };
+            let compact = OptimizeAction::Compact {
+                options,
+                remap_options: None,
+            };
+            table.optimize(compact).await?;
+            if table.stats().await?.fragment_stats.num_fragments <= TOO_MANY {
+                break;
+            }
+        }
+        self.sync(None).await?;
+        let prune = OptimizeAction::Prune {
+            older_than: Some(Duration::seconds(KEPT)),
+            delete_unverified: None,
+            error_if_tagged_old_versions: None,
+        };
+        table.optimize(prune).await?;
+        Ok(())
+    }
+}

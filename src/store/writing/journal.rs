@@ -1,0 +1,392 @@
+//! The write-ahead journal: a turn is in a synced file before its request leaves, and until LanceDB has it.
+//!
+//! One file per session and process, JSON Lines, locked by the process that writes it; the file of a dead process is unlocked.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Turn;
+use crate::conversation::Step;
+use crate::store::words::new_id;
+
+/// Is one line of a journal. A turn is written when it begins and again when it has ended; the later line counts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Line {
+    Began(Turn),
+    /// What has come of a turn that runs.
+    Came(Came),
+    Ended(Turn),
+    /// LanceDB has the turn of this id.
+    Stored(String),
+}
+
+/// Holds what has come of a turn that runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Partial {
+    /// All that was said since the last step.
+    pub said: String,
+    /// All that was thought since the last step.
+    pub thought: String,
+    /// The steps that have ended since the last time.
+    pub steps: Vec<Step>,
+}
+
+/// Is what has come of a turn since the last line, as far as it is new.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Came {
+    id: String,
+    /// How many bytes of what was said, and of what was thought, are on the lines before.
+    kept: (usize, usize),
+    partial: Partial,
+}
+
+/// Writes the turns of one session.
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    /// The turns that LanceDB does not have.
+    pending: HashSet<String>,
+    /// Those of them that LanceDB could not take.
+    pub(in crate::store) waiting: Vec<Turn>,
+    /// What is written of what was said and thought in the turn that runs.
+    said: String,
+    thought: String,
+}
+
+impl Journal {
+    /// Opens a file for the session and locks it.
+    pub fn open(folder: &Path, session_id: &str) -> Result<Journal> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        // Another shell may be in the same session.
+        for name in [
+            session_id.to_owned(),
+            format!("{session_id}-{}", std::process::id()),
+            new_id(),
+        ] {
+            let path = folder.join(name).with_extension("jsonl");
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .read(true)
+                .mode(0o600)
+                .open(&path);
+            let file =
+                file.with_context(|| format!("cannot open the journal `{}`", path.display()))?;
+            // One that is not empty holds the turns of a dead process, which are to be recovered and not to be written over.
+            if is_ours(&file, &path) && file.metadata()?.len() == 0 {
+                // Else a power cut could take the name away from what is synced into the file.
+                File::open(folder)?.sync_all()?;
+                return Ok(Journal {
+                    file,
+                    path,
+                    pending: HashSet::new(),
+                    waiting: Vec::new(),
+                    said: String::new(),
+                    thought: String::new(),
+                });
+            }
+        }
+        anyhow::bail!("cannot lock a journal for session `{session_id}`")
+    }
+
+    /// Appends what is new of a turn that runs.
+    pub fn note(&mut self, id: &str, partial: Partial) -> Result<()> {
+        let kept = (
+            shared(&self.said, &partial.said),
+            shared(&self.thought, &partial.thought),
+        );
+        let line = Line::Came(Came {
+            id: id.to_owned(),
+            kept,
+            partial: Partial {
+                said: partial.said[kept.0..].to_owned(),
+                thought: partial.thought[kept.1..].to_owned(),
+                steps: partial.steps,
+            },
+        });
+        (self.said, self.thought) = (partial.said, partial.thought);
+        self.write(&line)
+    }
+
+    /// Appends a line and waits until it is on disk. When LanceDB has every turn of the journal, the journal is emptied.
+    pub fn write(&mut self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let whole = self.file.metadata().map(|metadata| metadata.len());
+        let write = whole.and_then(|whole| {
+            let written = self
+                .file
+                .write_all(text.as_bytes())
+                .and_then(|()| self.file.sync_data());
+            if written.is_err() {
+                // Half a line would spoil the next one.
+                self.file.set_len(whole)?;
+            }
+            written
+        });
+        write.with_context(|| format!("cannot write to the journal `{}`", self.path.display()))?;
+        match line {
+            Line::Began(turn) | Line::Ended(turn) => {
+                self.pending.insert(turn.interaction.interaction_id.clone());
+                self.said.clear();
+                self.thought.clear();
+            }
+            Line::Came(_) => {}
+            Line::Stored(id) => {
+                self.pending.remove(id);
+                if self.pending.is_empty() {
+                    self.file.set_len(0).with_context(|| {
+                        format!("cannot empty the journal `{}`", self.path.display())
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // An empty journal holds nothing to recover; one that is not empty is recovered by the next process.
+        if self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == 0)
+        {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Holds the journal of a process that died, locked.
+pub struct Orphan {
+    _file: File,
+    path: PathBuf,
+    /// The turns that LanceDB may not have, oldest first.
+    pub turns: Vec<Turn>,
+    /// How many lines could not be read.
+    pub unread: usize,
+}
+
+impl Orphan {
+    /// Opens a journal and locks it; `None` when it belongs to a process that lives.
+    pub fn open(path: PathBuf) -> Result<Option<Orphan>> {
+        let context = || format!("cannot read the journal `{}`", path.display());
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // Another process has just recovered it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(context),
+        };
+        if !is_ours(&file, &path) {
+            return Ok(None);
+        }
+        let (turns, unread) = read(&file).with_context(context)?;
+        Ok(Some(Orphan {
+            _file: file,
+            path,
+            turns,
+            unread,
+        }))
+    }
+
+    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead.
+    pub fn finish(self) -> Result<Option<PathBuf>> {
+        let context = || format!("cannot put away the journal `{}`", self.path.display());
+        if self.unread == 0 {
+            fs::remove_file(&self.path).with_context(context)?;
+            return Ok(None);
+        }
+        // The same session may have left one before.
+        let aside = self.path.with_extension(format!("{}.unreadable", new_id()));
+        fs::rename(&self.path, &aside).with_context(context)?;
+        Ok(Some(aside))
+    }
+}
+
+/// Locks a file that has just been opened. Between opening and locking, another process may have taken it for a dead one's and
+/// removed it; then it is not ours.
+fn is_ours(file: &File, path: &Path) -> bool {
+    file.try_lock().is_ok()
+        && fs::metadata(path)
+            .is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()))
+}
+
+/// Lists the journals that are there, those of living processes among them.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut journals = files(folder)?;
+    journals.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "jsonl")
+    });
+    Ok(journals)
+}
+
+/// Lists the journals and those that were set aside.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", folder.display()));
+        }
+    };
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    paths.collect()
+}
+
+fn read(file: impl Read) -> Result<(Vec<Turn>, usize)> {
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut unread = 0;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    let mut thought = String::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        match serde_json::from_slice(&line) {
+            Ok(Line::Began(turn)) => {
+                turns.push(turn);
+                thought.clear();
+            }
+            Ok(Line::Came(came)) => match turns.last_mut() {
+                Some(turn) if turn.interaction.interaction_id == came.id => {
+                    add(
+                        &mut turn.interaction.response,
+                        came.kept.0,
+                        &came.partial.said,
+                    );
+                    add(&mut thought, came.kept.1, &came.partial.thought);
+                    turn.steps.extend(came.partial.steps);
+                }
+                _ => unread += 1,
+            },
+            Ok(Line::Ended(turn)) => {
+                thought.clear();
+                turns.retain(|began| {
+                    began.interaction.interaction_id != turn.interaction.interaction_id
+                });
+                turns.push(turn);
+            }
+            Ok(Line::Stored(id)) => turns.retain(|turn| turn.interaction.interaction_id != id),
+            Err(_) => unread += 1,
+        }
+        line.clear();
+    }
+    // What was thought before an answer is a step, as in a turn that has ended.
+    if let Some(turn) = turns.last_mut().filter(|_| !thought.trim().is_empty()) {
+        turn.steps.push(Step {
+            thought: thought.trim().to_owned(),
+            action: None,
+            observation: String::new(),
+            success: true,
+            error: None,
+            started_at: turn.interaction.timestamp,
+            duration_ms: 0,
+        });
+    }
+    Ok((turns, unread))
+}
+
+/// Puts new text behind what is kept of the old.
+fn add(text: &mut String, kept: usize, new: &str) {
+    text.truncate(text.floor_char_boundary(kept));
+    text.push_str(new);
+}
+
+/// Returns how many bytes two texts share at the front, on a border of characters.
+fn shared(old: &str, new: &str) -> usize {
+    let same = old.bytes().zip(new.bytes());
+    new.floor_char_boundary(same.take_while(|(a, b)| a == b).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn() -> Turn {
+        Turn {
+            uri: String::new(),
+            username: "alice".into(),
+            session: crate::store::tables::Session::default(),
+            interaction: crate::store::tables::Interaction::begin(
+                "s",
+                "kept",
+                crate::store::words::now(),
+            ),
+            steps: Vec::new(),
+            quotes_only: false,
+            quoting: Vec::new(),
+            redacted: 0,
+        }
+    }
+
+    #[test]
+    fn a_journal_that_waits_for_recovery_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let turn = turn();
+        let write = |turn: &Turn, ends: bool| {
+            let mut journal = Journal::open(folder.path(), "s").unwrap();
+            journal.write(&Line::Began(turn.clone())).unwrap();
+            if ends {
+                let id = turn.interaction.interaction_id.clone();
+                journal.write(&Line::Stored(id)).unwrap();
+            }
+        };
+        write(&turn, false);
+        let mut later = turn.clone();
+        later.interaction.interaction_id = "later".into();
+        write(&later, true);
+        let left = list(folder.path()).unwrap();
+        assert_eq!(left.len(), 1);
+        let orphan = Orphan::open(left[0].clone()).unwrap().unwrap();
+        assert_eq!(orphan.turns[0].interaction.query, "kept");
+        assert!(
+            Orphan::open(left[0].clone()).unwrap().is_none(),
+            "it is locked"
+        );
+    }
+
+    #[test]
+    fn spoilt_journals_lose_only_what_is_spoilt() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), "s").unwrap();
+        let turn = turn();
+        let id = turn.interaction.interaction_id.clone();
+        journal.write(&Line::Began(turn.clone())).unwrap();
+        for (said, thought) in [("half an", ""), ("half an answer, naïve", "hm")] {
+            let (said, thought) = (said.to_owned(), thought.to_owned());
+            let partial = Partial {
+                said,
+                thought,
+                steps: Vec::new(),
+            };
+            journal.note(&id, partial).unwrap();
+        }
+        let text = fs::read_to_string(list(folder.path()).unwrap().remove(0)).unwrap();
+        let (turns, unread) = read(text.as_bytes()).unwrap();
+        assert_eq!(
+            (turns[0].interaction.response.as_str(), unread),
+            ("half an answer, naïve", 0)
+        );
+        assert_eq!(turns[0].steps[0].thought, "hm");
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        crate::mutate::each(&lines, |spoilt| {
+            let journal = format!("{}{spoilt}\n{}", lines[0], lines[0]);
+            let (turns, _) = read(journal.as_bytes()).unwrap();
+            assert!(
+                turns.iter().any(|turn| turn.interaction.query == "kept"),
+                "{spoilt:?}"
+            );
+        });
+    }
+}

@@ -1,0 +1,13 @@
+//! A turn on its way into the tables: into the journal when it begins, into LanceDB when it has ended.
+
+mod facts;
+pub mod journal;
+pub mod passages;
+mod people;
+mod record;
+mod recovery;
+mod turn;
+
+pub use journal::{Journal, Partial};
+pub use recovery::Recovered;
+pub use turn::Turn;

@@ -1,0 +1,61 @@
+//! Stores the turns of processes that died before LanceDB had them.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use super::Turn;
+use super::journal::{self, Orphan};
+use crate::store::open::Store;
+
+/// Says what was found in the journals of processes that died.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// How many turns were added.
+    pub turns: usize,
+    /// Journals with lines that could not be read, set aside.
+    pub aside: Vec<std::path::PathBuf>,
+    /// Why some turns are still only in their journal.
+    pub failure: Option<anyhow::Error>,
+}
+
+impl Store {
+    /// Stores the turns of processes that died before LanceDB had them, each once.
+    pub async fn recover(&self) -> Result<Recovered> {
+        let mut recovered = Recovered::default();
+        for path in journal::list(&self.journals())? {
+            let adopted = match Orphan::open(path) {
+                Ok(Some(orphan)) => self.adopt(orphan, &mut recovered).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            // One that cannot be recovered does not keep the others from it.
+            if let Err(error) = adopted {
+                recovered.failure.get_or_insert(error);
+            }
+        }
+        Ok(recovered)
+    }
+
+    async fn adopt(&self, mut orphan: Orphan, recovered: &mut Recovered) -> Result<()> {
+        if orphan.turns.iter().any(|turn| turn.uri != self.options.uri) {
+            // It waits for the store that it belongs to.
+            return Ok(());
+        }
+        let since = orphan.turns.iter().map(turn_start).min();
+        for mut turn in std::mem::take(&mut orphan.turns) {
+            let user = self.ensure_user(&turn.username).await?;
+            turn.session.user_id.clone_from(&user.user_id);
+            turn.interaction.user_id = user.user_id;
+            recovered.turns += usize::from(self.write_again(&mut turn).await?);
+        }
+        // Those that are there may not be on the disk.
+        self.sync(since).await?;
+        recovered.aside.extend(orphan.finish()?);
+        Ok(())
+    }
+}
+
+fn turn_start(turn: &Turn) -> SystemTime {
+    SystemTime::from(turn.interaction.timestamp)
+}

@@ -1,0 +1,65 @@
+//! A turn as it is written down: all that is recorded of it, without its secrets.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::conversation::Step;
+use crate::redact::clean;
+use crate::store::tables::{Interaction, Session};
+
+/// Holds all that is recorded of a turn; embeddings and passages are made from it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Turn {
+    /// Where the tables are that the turn belongs to; filled in when it begins.
+    #[serde(default)]
+    pub uri: String,
+    pub username: String,
+    pub session: Session,
+    pub interaction: Interaction,
+    pub steps: Vec<Step>,
+    /// The answer only quotes the history, so it is not made findable a second time.
+    pub quotes_only: bool,
+    /// The tools whose observations only quote the history.
+    #[serde(default)]
+    pub quoting: Vec<String>,
+    /// How many secrets were taken out of what is stored.
+    #[serde(default)]
+    pub redacted: usize,
+}
+
+impl Turn {
+    /// Takes the secrets out.
+    pub fn clean(&mut self) {
+        let (session, interaction) = (&mut self.session, &mut self.interaction);
+        clean(&mut session.system_prompt);
+        session.title.as_mut().map(clean);
+        let mut count = clean(&mut interaction.query) + clean(&mut interaction.response);
+        clean(&mut interaction.metadata);
+        count += interaction
+            .facts_extracted
+            .iter_mut()
+            .map(clean)
+            .sum::<usize>();
+        count += self.steps.iter_mut().map(clean_step).sum::<usize>();
+        self.redacted += count;
+    }
+}
+
+/// Takes the secrets out of a step. Returns how many there were.
+pub fn clean_step(step: &mut Step) -> usize {
+    let mut count = clean(&mut step.thought) + clean(&mut step.observation);
+    step.error.as_mut().map(clean);
+    if let Some(action) = &mut step.action {
+        count += clean_value(&mut action.arguments);
+    }
+    count
+}
+
+fn clean_value(value: &mut Value) -> usize {
+    match value {
+        Value::String(text) => clean(text),
+        Value::Array(values) => values.iter_mut().map(clean_value).sum(),
+        Value::Object(values) => values.values_mut().map(clean_value).sum(),
+        _ => 0,
+    }
+}

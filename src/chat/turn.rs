@@ -34,6 +34,7 @@ impl Chat {
             .clone_into(&mut interaction.provider);
         interaction.model.clone_from(&settings.model);
         Turn {
+            store: String::new(),
             uri: String::new(),
             username: self.memory.username.clone(),
             session,
@@ -41,6 +42,7 @@ impl Chat {
             steps: Vec::new(),
             quotes_only: self.is_offline(),
             quoting: vec![SearchMemory::NAME.to_owned()],
+            erasures: 0,
             redacted: 0,
         }
     }

@@ -62,10 +62,9 @@ pub async fn options(
         None => home.join("lancedb").display().to_string(),
     };
     Ok(Options {
-        home: home.to_owned(),
-        uri,
-        embedder: Lazy::new(source),
         redact,
+        notice: ui.notice(),
+        ..Options::new(home, uri, Lazy::new(source))
     })
 }
 

@@ -1,12 +1,14 @@
 //! Sets off what the command line asks for.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use super::parser::{Cli, Sub};
 use super::{import, opening, talk, upkeep};
+use crate::commands::until_interrupted;
 use crate::config::Config;
 use crate::repl::Outcome;
 use crate::store;
@@ -33,9 +35,11 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
                     return Ok(Outcome::Done);
                 }
                 let memory = opening::remember(options, username, &config, ui).await?;
-                tokio::select! {
-                    result = command.run(&memory, None, ui) => result.map(|()| Outcome::Done),
-                    _ = tokio::signal::ctrl_c() => Ok(Outcome::Interrupted),
+                let store = Arc::clone(&memory.store);
+                let running = until_interrupted(command.run(&memory, None, ui), &store, ui);
+                match running.await {
+                    Some(result) => result.map(|()| Outcome::Done),
+                    None => Ok(Outcome::Interrupted),
                 }
             });
             runtime.shutdown_background();

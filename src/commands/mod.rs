@@ -40,4 +40,4 @@ mod arguments;
 pub use forget::retain;
 pub use list::{Command, History, Line, LiveCommand, names, table, takes_phrases, takes_text};
 pub use reindex::embed;
-pub use run::Flow;
+pub use run::{Flow, interrupt, until_interrupted};

@@ -8,7 +8,7 @@ use super::{
     stats, timeframe, users,
 };
 use crate::chat::{Chat, Memory};
-use crate::store::Options;
+use crate::store::{Options, Removing, Store};
 use crate::ui::Ui;
 
 /// Says whether the shell goes on.
@@ -16,6 +16,33 @@ use crate::ui::Ui;
 pub enum Flow {
     Continue,
     Quit,
+}
+
+/// Does something until Ctrl-C, and returns nothing then. What removes history is not left half done: it is finished first.
+pub async fn until_interrupted<T>(
+    work: impl Future<Output = T>,
+    store: &Store,
+    ui: &Ui,
+) -> Option<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            () = interrupt() => {}
+        }
+        let Removing { step, steps } = store.removing()?;
+        ui.note(&format!(
+            "finishing, {step} of {steps}: what is half removed would be no use to anyone"
+        ));
+    }
+}
+
+/// Waits for Ctrl-C.
+pub async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the signal ends the process, as it does anyway.
+        std::future::pending::<()>().await;
+    }
 }
 
 impl History {

@@ -59,6 +59,9 @@ pub trait Source: Send + Sync + 'static {
 /// Takes what a source finds, each with the name of the part of the source that it is in. An error ends the reading.
 pub type Take<'t> = dyn FnMut(&'static str, Item) -> Result<()> + 't;
 
+/// Why turns that were removed for good are passed over.
+const FORGOTTEN: &str = "forgotten before";
+
 /// Is what a source finds.
 #[derive(Debug)]
 pub enum Item {
@@ -263,6 +266,7 @@ impl Importer {
                 Fate::New => part.imported += 1,
                 Fate::Grown => part.updated += 1,
                 Fate::Known => part.known += 1,
+                Fate::Forgotten => *part.skipped.entry(FORGOTTEN.to_owned()).or_default() += 1,
             }
         }
         Ok(())
@@ -304,6 +308,7 @@ impl Importer {
         interaction.status = turn.status;
         interaction.metadata = Value::Object(metadata).to_string();
         Turn {
+            store: String::new(),
             uri: String::new(),
             username: self.username.clone(),
             session,
@@ -311,6 +316,7 @@ impl Importer {
             steps: turn.steps,
             quotes_only: false,
             quoting: Vec::new(),
+            erasures: 0,
             redacted: 0,
         }
     }

@@ -5,6 +5,7 @@ mod input;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -14,7 +15,7 @@ use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
-use crate::commands::{Flow, Line};
+use crate::commands::{Flow, Line, interrupt, until_interrupted};
 use crate::conversation::Status;
 use crate::ui::{Approvals, Live, Ui, visible};
 use helper::LineHelper;
@@ -178,12 +179,8 @@ impl Repl<'_> {
             }
         };
         let (chat, ui, last) = (&mut self.chat, self.ui, self.last.as_deref());
-        let running = async {
-            tokio::select! {
-                result = line.command.run(chat, last, ui) => Some(result),
-                () = interrupt() => None,
-            }
-        };
+        let store = Arc::clone(&chat.memory.store);
+        let running = until_interrupted(line.command.run(chat, last, ui), &store, ui);
         match self.runtime.block_on(running) {
             None => Ok(Ran::Interrupted),
             Some(Ok(flow)) => Ok(Ran::Went(flow)),
@@ -254,13 +251,5 @@ impl Repl<'_> {
             }
             _ => self.ui.error(error),
         }
-    }
-}
-
-/// Waits for Ctrl-C.
-async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the signal ends the process, as it does anyway.
-        std::future::pending::<()>().await;
     }
 }

@@ -15,11 +15,11 @@ impl Store {
     /// Makes sure that the vectors of the store are still of the model that it was opened with.
     pub(in crate::store) async fn check_embedder(&self) -> Result<()> {
         // Whoever changes it counts as one who erases.
-        let now = self.gate.erasures();
+        let now = self.locks.erasures();
         if self.checked.load(Ordering::SeqCst) == now {
             return Ok(());
         }
-        let embedding = registry::embedding(&self.connection, &self.gate).await?;
+        let embedding = registry::embedding(&self.connection, &self.locks).await?;
         let model = embedding.map(|embedding| embedding.model);
         if let Some(model) = model.filter(|model| *model != self.options.embedder.name()) {
             return Err(anyhow::Error::new(Hinted {

@@ -1,90 +1,213 @@
-//! Holds everyone off the tables while rows are erased: their files are replaced then, which no reader may see.
+//! Who may do what at once, in this process and in others: files beside the tables that are locked, always in the same order.
+//!
+//! First imports, then upkeep, then the gate, then rows. The gate lets any number of processes read and write, or one erase: files
+//! are replaced then, which no reader may see. Who is in has a value that says so, a [`Pass`] or a [`Closed`], and each lock asks for
+//! the value of the one before it: what would take two of them in two orders does not compile.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-/// Lets any number of processes read and write, or one erase.
+/// Tells the person something while the store is at work.
+pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How long somebody is waited for before that is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Holds the places of the locks of one store.
 #[derive(Clone)]
-pub struct Gate {
-    path: PathBuf,
-    /// Whether this process erases: its own work goes on.
-    ours: Arc<AtomicBool>,
+pub struct Locks {
+    /// What their names begin with.
+    prefix: PathBuf,
+    notice: Notice,
+    /// Whether the gate is closed by whoever has this value: there is nothing to wait for inside.
+    inside: bool,
 }
 
-/// Keeps the gate closed to other processes.
+/// Keeps everyone else from importing.
+pub struct Imports {
+    _file: File,
+}
+
+/// Keeps everyone else from tidying up, and remembers how far it has come.
+pub struct Upkeep {
+    file: File,
+}
+
+/// Keeps everyone from erasing.
+pub struct Pass {
+    _file: Option<File>,
+}
+
+/// Keeps everyone else off the tables.
 pub struct Closed {
-    _lock: File,
-    ours: Arc<AtomicBool>,
+    _file: File,
 }
 
-impl Gate {
-    /// Returns the gate of the tables that share this file.
-    pub fn new(path: PathBuf) -> Gate {
-        Gate {
-            path,
-            ours: Arc::default(),
+/// Keeps everyone else from making the same user or session.
+pub struct Rows {
+    _file: File,
+}
+
+impl Locks {
+    /// Returns the locks whose files begin with `prefix`; `notice` is told when somebody has to be waited for.
+    pub fn new(prefix: PathBuf, notice: Notice) -> Locks {
+        Locks {
+            prefix,
+            notice,
+            inside: false,
         }
     }
 
-    /// Waits until nobody erases, and keeps everyone from it until dropped. Where the file cannot be made, nobody can erase.
-    pub async fn enter(&self) -> Option<File> {
-        if self.ours.load(Ordering::SeqCst) {
-            return None;
+    /// The names that lock files end with.
+    pub const NAMES: [&str; 4] = ["import.lock", "maintenance.lock", "erase.lock", "lock"];
+
+    fn path(&self, name: &str) -> PathBuf {
+        let mut path = self.prefix.clone().into_os_string();
+        path.push(name);
+        path.into()
+    }
+
+    /// Keeps everyone else from importing, until dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails when somebody imports already.
+    pub fn imports(&self) -> Result<Imports> {
+        let path = self.path("import.lock");
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Imports { _file: file }),
+            Err(TryLockError::WouldBlock) => bail!("another import is under way: wait for its end"),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+            }
         }
-        let lock = lock_file(&self.path).ok()?;
-        if lock.try_lock_shared().is_ok() {
-            return Some(lock);
+    }
+
+    /// Waits until nobody tidies up, and keeps everyone else from it until dropped.
+    pub async fn upkeep(&self) -> Result<Upkeep> {
+        let file = self.wait("maintenance.lock", false, "upkeep of the tables");
+        Ok(Upkeep { file: file.await? })
+    }
+
+    /// Keeps everyone else from tidying up, unless somebody does.
+    pub fn try_upkeep(&self) -> Result<Option<Upkeep>> {
+        let path = self.path("maintenance.lock");
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Upkeep { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+            }
         }
-        let waiting = tokio::task::spawn_blocking(move || lock.lock_shared().map(|()| lock));
-        waiting.await.ok()?.ok()
+    }
+
+    /// Returns at which version the tables were tidied up last; 0 where it is not known.
+    pub fn tidied(&self) -> u64 {
+        number(&self.path("maintenance.lock"))
+    }
+
+    /// Waits until nobody erases, and keeps everyone from it until dropped.
+    pub async fn enter(&self) -> Result<Pass> {
+        if self.inside {
+            return Ok(Pass { _file: None });
+        }
+        let file = self.wait("erase.lock", true, "somebody who removes history for good");
+        Ok(Pass {
+            _file: Some(file.await?),
+        })
+    }
+
+    /// Waits until nobody is inside, and keeps everyone else out until dropped.
+    pub async fn close(&self, _upkeep: &Upkeep) -> Result<Closed> {
+        let file = self.wait("erase.lock", false, "other shells that read or write");
+        Ok(Closed { _file: file.await? })
+    }
+
+    /// Returns the same locks for who has closed the gate.
+    pub fn inside(&self, _closed: &Closed) -> Locks {
+        Locks {
+            inside: true,
+            ..self.clone()
+        }
+    }
+
+    /// Keeps everyone else from making the same user or session, until dropped.
+    pub async fn rows(&self, _pass: &Pass) -> Result<Rows> {
+        let file = self.wait("lock", false, "another shell that writes");
+        Ok(Rows { _file: file.await? })
     }
 
     /// Returns how often something was erased.
     pub fn erasures(&self) -> u64 {
-        let count = fs::read_to_string(&self.path).unwrap_or_default();
-        count.trim().parse().unwrap_or_default()
+        number(&self.path("erase.lock"))
     }
 
     /// Counts one more.
-    pub fn count(&self) -> Result<()> {
+    pub fn count_erasure(&self) -> Result<()> {
+        let path = self.path("erase.lock");
         let count = self.erasures() + 1;
-        fs::write(&self.path, count.to_string())?;
+        fs::write(&path, count.to_string())
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Locks a file, and says so when that takes long.
+    async fn wait(&self, name: &str, shared: bool, whom: &str) -> Result<File> {
+        let path = self.path(name);
+        let file = lock_file(&path)?;
+        let context = || format!("cannot lock `{}`", path.display());
+        let tried = match shared {
+            true => file.try_lock_shared(),
+            false => file.try_lock(),
+        };
+        match tried {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+        }
+        let waiting = tokio::task::spawn_blocking(move || {
+            let locked = match shared {
+                true => file.lock_shared(),
+                false => file.lock(),
+            };
+            locked.map(|()| file)
+        });
+        tokio::pin!(waiting);
+        let soon = tokio::time::timeout(PATIENCE, &mut waiting).await;
+        let locked = if let Ok(locked) = soon {
+            locked
+        } else {
+            (self.notice)(&format!("waiting for {whom}"));
+            waiting.await
+        };
+        locked?.with_context(context)
+    }
+}
+
+impl Upkeep {
+    /// Remembers at which version the tables have been tidied up.
+    pub fn remember(&mut self, version: u64) -> Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        write!(self.file, "{version}")?;
         Ok(())
     }
-
-    /// Waits until nobody is inside, and keeps everyone else out until dropped.
-    pub async fn close(&self) -> Result<Closed> {
-        let path = self.path.clone();
-        let lock = tokio::task::spawn_blocking(move || lock(&path)).await??;
-        self.ours.store(true, Ordering::SeqCst);
-        Ok(Closed {
-            _lock: lock,
-            ours: Arc::clone(&self.ours),
-        })
-    }
 }
 
-impl Drop for Closed {
-    fn drop(&mut self) {
-        self.ours.store(false, Ordering::SeqCst);
-    }
-}
-
-/// Waits until a file is locked.
-pub fn lock(path: &Path) -> Result<File> {
-    let file = lock_file(path)?;
-    file.lock()
-        .with_context(|| format!("cannot lock `{}`", path.display()))?;
-    Ok(file)
+fn number(path: &Path) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.trim().parse().unwrap_or_default()
 }
 
 /// Opens a file that locks are put on.
-pub fn lock_file(path: &Path) -> Result<File> {
+fn lock_file(path: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
         .append(true)

@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
 use super::disk::{make_folder, new_files, refuse_links};
-use super::locks::{Gate, lock};
+use super::locks::{Closed, Locks, Notice};
 use super::tables::{Interaction, Passage, ReactCycle, Scope, Session, Table, User, registry};
 use super::vocabulary::Sample;
 use crate::embedder::Lazy;
@@ -24,9 +24,53 @@ pub struct Options {
     pub embedder: Lazy,
     /// Whether well-known secrets are taken out of what is stored.
     pub redact: bool,
+    /// Tells the person that somebody has to be waited for.
+    pub notice: Notice,
 }
 
 impl Options {
+    /// Returns how a store at a place is opened when nobody says otherwise: without secrets, and without a word.
+    pub fn new(home: impl Into<PathBuf>, uri: impl Into<String>, embedder: Lazy) -> Options {
+        Options {
+            home: home.into(),
+            uri: uri.into(),
+            embedder,
+            redact: true,
+            notice: Arc::new(|_| {}),
+        }
+    }
+
+    /// Makes the folders, and names them by their real paths: whoever comes by another name, a link or `..`, has to meet the same
+    /// locks.
+    fn settle(&mut self) -> Result<()> {
+        refuse_links(&self.home)?;
+        make_folder(&self.home)?;
+        self.home = real(&self.home)?;
+        if self.is_local() {
+            finish(&self.uri)?;
+            make_folder(Path::new(&self.uri))?;
+            self.name_really()?;
+        }
+        Ok(())
+    }
+
+    /// Names folders that are there by their real paths.
+    pub(in crate::store) fn name_really(&mut self) -> Result<()> {
+        self.home = real(&self.home)?;
+        if self.is_local() {
+            let place = real(Path::new(&self.uri))?;
+            self.uri = place.to_str().map(str::to_owned).with_context(|| {
+                format!("`{}` cannot be used: its name is no text", place.display())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns who may do what at once with these tables.
+    pub(in crate::store) fn locks(&self) -> Locks {
+        Locks::new(self.beside(""), Arc::clone(&self.notice))
+    }
+
     pub(in crate::store) fn is_local(&self) -> bool {
         !self.uri.contains("://")
     }
@@ -44,7 +88,8 @@ impl Options {
 /// What words are like in the history of one scope, and how many passages the history had then.
 pub(in crate::store) type Sampled = (Scope, usize, Arc<Sample>);
 
-/// Remembers what is said.
+/// Remembers what is said. A clone is the same store.
+#[derive(Clone)]
 pub struct Store {
     pub(in crate::store) options: Options,
     /// The length of the vectors.
@@ -55,25 +100,24 @@ pub struct Store {
     pub(in crate::store) react_cycles: Table<ReactCycle>,
     pub(in crate::store) passages: Table<Passage>,
     pub(in crate::store) connection: lancedb::Connection,
-    pub(in crate::store) gate: Gate,
+    pub(in crate::store) locks: Locks,
+    /// What the store is called, wherever it lies.
+    pub(in crate::store) id: String,
     /// How often something had been erased when the embedding model was found to be the store's.
-    pub(in crate::store) checked: AtomicU64,
+    pub(in crate::store) checked: Arc<AtomicU64>,
+    /// Which step of a removal this process is doing; 0, if none.
+    pub(in crate::store) removing: Arc<AtomicUsize>,
     /// How rare words are, as far as it is known.
-    pub(in crate::store) sampled: tokio::sync::Mutex<Option<Sampled>>,
+    pub(in crate::store) sampled: Arc<tokio::sync::Mutex<Option<Sampled>>>,
     /// When what this process has written was on the disk.
-    pub(in crate::store) synced: tokio::sync::Mutex<SystemTime>,
+    pub(in crate::store) synced: Arc<tokio::sync::Mutex<SystemTime>>,
 }
 
 impl Store {
-    /// Opens the store, and makes it when the place is empty.
-    pub async fn open(options: Options) -> Result<Store> {
+    /// Opens the store, and makes it when the place is empty. What was cut short in it is left as it is.
+    pub(in crate::store) async fn connect(mut options: Options) -> Result<Store> {
         let opened = SystemTime::now();
-        refuse_links(&options.home)?;
-        make_folder(&options.home)?;
-        if options.is_local() {
-            finish(&options.uri)?;
-            make_folder(Path::new(&options.uri))?;
-        }
+        options.settle()?;
         let place = options.uri.clone();
         let connection = lancedb::connect(&options.uri)
             // Another shell's turns are found at once.
@@ -86,27 +130,22 @@ impl Store {
             .execute()
             .await
             .with_context(|| format!("cannot open the store at `{place}`"))?;
-        let gate = Gate::new(options.beside("erase.lock"));
-        let _pass = gate.enter().await;
-        let checked = gate.erasures();
-        let lock = lock(&options.beside("lock"))?;
+        let locks = options.locks();
+        let pass = locks.enter().await?;
+        let checked = locks.erasures();
+        let rows = locks.rows(&pass).await?;
         let dimension = || Ok(options.embedder.get()?.dimension());
-        let dimension = registry::check(
-            &connection,
-            &place,
-            &gate,
-            &options.embedder.name(),
-            dimension,
-        )
-        .await?;
+        let embedder = options.embedder.name();
+        let known = registry::check(&connection, &place, &locks, &embedder, dimension).await?;
+        let dimension = known.dimension;
         let (users, sessions, interactions, react_cycles, passages) = tokio::try_join!(
-            Table::open(&connection, dimension, &gate),
-            Table::open(&connection, dimension, &gate),
-            Table::open(&connection, dimension, &gate),
-            Table::open(&connection, dimension, &gate),
-            Table::open(&connection, dimension, &gate),
+            Table::open(&connection, dimension, &locks),
+            Table::open(&connection, dimension, &locks),
+            Table::open(&connection, dimension, &locks),
+            Table::open(&connection, dimension, &locks),
+            Table::open(&connection, dimension, &locks),
         )?;
-        drop(lock);
+        drop(rows);
         Ok(Store {
             options,
             dimension,
@@ -116,10 +155,12 @@ impl Store {
             react_cycles,
             passages,
             connection,
-            checked: AtomicU64::new(checked),
-            gate,
-            sampled: tokio::sync::Mutex::default(),
-            synced: tokio::sync::Mutex::new(opened),
+            checked: Arc::new(AtomicU64::new(checked)),
+            locks,
+            id: known.store_id,
+            removing: Arc::default(),
+            sampled: Arc::default(),
+            synced: Arc::new(tokio::sync::Mutex::new(opened)),
         })
     }
 
@@ -139,7 +180,7 @@ impl Store {
 
     /// Returns how often something was erased.
     pub fn erasures(&self) -> u64 {
-        self.gate.erasures()
+        self.locks.erasures()
     }
 
     pub(in crate::store) fn journals(&self) -> PathBuf {
@@ -169,10 +210,24 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps other processes from making the same user or session, until dropped.
-    pub(in crate::store) fn lock(&self) -> Result<File> {
-        lock(&self.options.beside("lock"))
+    /// Returns the same store for who has closed its gate.
+    pub(in crate::store) fn inside(&self, closed: &Closed) -> Store {
+        let locks = self.locks.inside(closed);
+        Store {
+            users: self.users.with(&locks),
+            sessions: self.sessions.with(&locks),
+            interactions: self.interactions.with(&locks),
+            react_cycles: self.react_cycles.with(&locks),
+            passages: self.passages.with(&locks),
+            locks,
+            ..self.clone()
+        }
     }
+}
+
+fn real(path: &Path) -> Result<PathBuf> {
+    let real = fs::canonicalize(path);
+    real.with_context(|| format!("cannot find `{}`", path.display()))
 }
 
 /// Where tables are made that are to be in the place of others.
@@ -195,7 +250,7 @@ pub(in crate::store) fn finish(uri: &str) -> Result<()> {
     }
     let context = || format!("cannot move `{incoming}` to `{uri}`");
     fs::rename(&incoming, uri).with_context(context)?;
-    for lock in ["lock", "erase.lock", "import.lock", "maintenance.lock"] {
+    for lock in Locks::NAMES {
         // They hold nothing that is not found out again.
         drop(fs::remove_file(format!("{incoming}.{lock}")));
     }

@@ -11,6 +11,7 @@ mod table;
 mod theme;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Found, Hit, Interaction};
+use crate::store::{CycleHit, Fact, Found, Hit, Interaction, Notice};
 use crate::timeframe::{Range, Zone};
 use crate::tools::Toolbox;
 use table::Look;
@@ -112,6 +113,12 @@ impl Ui {
     pub fn note(&self, text: &str) {
         let text = visible(text);
         say(&format!("{}\n", theme::dim(&text, self.color_err)));
+    }
+
+    /// Returns what says something to the person from elsewhere, as [`Ui::note`] does.
+    pub fn notice(&self) -> Notice {
+        let color = self.color_err;
+        Arc::new(move |text| say(&format!("{}\n", theme::dim(&visible(text), color))))
     }
 
     /// Warns the person, on stderr.

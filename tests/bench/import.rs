@@ -53,12 +53,8 @@ pub async fn run(home: &Path) {
 
 async fn import(home: &Path, name: &str, file: &Path, embed: bool) {
     let home = home.join(name);
-    let options = Options {
-        uri: home.join("lancedb").display().to_string(),
-        home,
-        embedder: Lazy::new(Model::Bundled),
-        redact: true,
-    };
+    let uri = home.join("lancedb").display().to_string();
+    let options = Options::new(home, uri, Lazy::new(Model::Bundled));
     let importer = Importer {
         store: Arc::new(Store::open(options).await.expect("a store opens")),
         username: "bench".to_owned(),

@@ -106,12 +106,8 @@ fn embedding() {
 
 /// Opens a store with four users.
 async fn open(home: &Path) -> (Arc<Store>, Vec<(String, String)>) {
-    let options = Options {
-        home: home.to_owned(),
-        uri: home.join("lancedb").display().to_string(),
-        embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
-        redact: true,
-    };
+    let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));
+    let options = Options::new(home, home.join("lancedb").display().to_string(), embedder);
     let store = Arc::new(Store::open(options).await.expect("a store opens"));
     let mut users = Vec::new();
     for name in ["bench", "alice", "bob", "o'brien"] {

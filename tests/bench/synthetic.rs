@@ -113,6 +113,7 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
         duration_ms: 20,
     };
     Turn {
+        store: String::new(),
         uri: String::new(),
         username,
         session: Session {
@@ -131,6 +132,7 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
         },
         quotes_only: false,
         quoting: Vec::new(),
+        erasures: 0,
         redacted: 0,
     }
 }

@@ -69,12 +69,11 @@ fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 impl Evaluation {
     /// Records the set of a folder into a fresh store in `home`.
     pub async fn new(set: &Path, home: &Path) -> Result<Evaluation> {
-        let store = Store::open(Options {
-            home: home.to_owned(),
-            uri: home.join("lancedb").display().to_string(),
-            embedder: Lazy::new(Source::Bundled),
-            redact: true,
-        });
+        let store = Store::open(Options::new(
+            home,
+            home.join("lancedb").display().to_string(),
+            Lazy::new(Source::Bundled),
+        ));
         let store = store.await?;
         let mut users = HashMap::new();
         let mut turns = Vec::new();
@@ -87,6 +86,7 @@ impl Evaluation {
             interaction.response = stored.response;
             interaction.user_id.clone_from(&user.user_id);
             turns.push(Turn {
+                store: String::new(),
                 uri: String::new(),
                 username: stored.user,
                 session: Session {
@@ -98,6 +98,7 @@ impl Evaluation {
                 steps: Vec::new(),
                 quotes_only: false,
                 quoting: Vec::new(),
+                erasures: 0,
                 redacted: 0,
             });
         }

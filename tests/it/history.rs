@@ -268,6 +268,7 @@ fn an_id_that_several_share_lists_them() {
         let mut interaction = Interaction::begin(&session.session_id, "imported", now());
         id.clone_into(&mut interaction.interaction_id);
         Turn {
+            store: String::new(),
             uri: String::new(),
             username: "alice".to_owned(),
             session,
@@ -275,16 +276,12 @@ fn an_id_that_several_share_lists_them() {
             steps: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
+            erasures: 0,
             redacted: 0,
         }
     };
     let uri = home.path().join("lancedb").display().to_string();
-    let options = Options {
-        home: home.path().to_owned(),
-        uri,
-        embedder: Lazy::new(Source::Bundled),
-        redact: true,
-    };
+    let options = Options::new(home.path(), uri, Lazy::new(Source::Bundled));
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Store::open(options).await.unwrap();
         let turns = vec![turn("abcd0001-x"), turn("abcd0002-x")];

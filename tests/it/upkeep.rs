@@ -15,11 +15,10 @@ use synthetic::{Words, turn};
 #[tokio::test]
 async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     let home = tempfile::tempdir().unwrap();
-    let options = || Options {
-        home: home.path().to_owned(),
-        uri: home.path().join("lancedb").display().to_string(),
-        embedder: Lazy::ready(Source::Bundled, Box::new(Words::default())),
-        redact: true,
+    let options = || {
+        let uri = home.path().join("lancedb").display().to_string();
+        let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));
+        Options::new(home.path(), uri, embedder)
     };
     let store = Store::open(options()).await.unwrap();
     let user = store.ensure_user("alice").await.unwrap();

@@ -43,7 +43,7 @@ impl Store {
     ///
     /// Fails for anything that is not a query, and for one that takes too long or too much memory.
     pub async fn sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let frame = self.plan(filter, query).await?;
         // A query may compute for long without a pause; on threads of its own it keeps neither the limit nor Ctrl-C waiting.
         let runtime = Runtime::new().context("cannot start the threads of the query")?;

@@ -60,8 +60,8 @@ impl Store {
         vectors: bool,
         write: &mut (dyn FnMut(&str) -> Result<()> + Send),
     ) -> Result<Moved> {
-        let _no_upkeep = self.lock_upkeep().await?;
-        let _pass = self.gate.enter().await;
+        let _no_upkeep = self.locks.upkeep().await?;
+        let _pass = self.locks.enter().await?;
         let mut moved = Moved::default();
         let mut say = |row: Row| -> Result<()> { write(&line(&row)?) };
         say(Row::Allm(Header {

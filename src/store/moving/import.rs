@@ -1,16 +1,15 @@
 //! Adds turns of other histories, many at once, and each once.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::store::locks::lock_file;
+use crate::store::locks::Imports;
 use crate::store::open::Store;
-use crate::store::tables::among;
 use crate::store::tables::context::pack;
+use crate::store::tables::{among, registry};
 use crate::store::writing::Turn;
 
 /// Says what became of turns that were brought in.
@@ -29,6 +28,8 @@ pub enum Fate {
     /// It is there, and has got longer since.
     Grown,
     Known,
+    /// It was removed for good, and is not brought back.
+    Forgotten,
 }
 
 impl Store {
@@ -57,7 +58,9 @@ impl Store {
             .into_iter()
             .map(|row| (row.interaction_id, stored_size(&row.metadata)))
             .collect();
+        let gone = registry::forgotten(&self.connection, &self.locks, &ids).await?;
         let fate = |turn: &Turn| match there.get(&turn.interaction.interaction_id) {
+            None if gone.contains(&turn.interaction.interaction_id) => Fate::Forgotten,
             None => Fate::New,
             Some(stored) if *stored < size(turn) => Fate::Grown,
             Some(_) => Fate::Known,
@@ -70,13 +73,8 @@ impl Store {
     /// # Errors
     ///
     /// Fails when somebody does already.
-    pub fn lock_imports(&self) -> Result<File> {
-        let lock = lock_file(&self.options.beside("import.lock"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => bail!("another import is under way: wait for its end"),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+    pub fn lock_imports(&self) -> Result<Imports> {
+        self.locks.imports()
     }
 
     /// Adds those turns that are not there, with vectors or without, and replaces those that have grown.
@@ -85,7 +83,7 @@ impl Store {
     pub async fn import(&self, mut turns: Vec<Turn>, embed: bool) -> Result<Imported> {
         let fates = self.fates(&turns).await?;
         let mut each = fates.iter();
-        turns.retain(|_| each.next() != Some(&Fate::Known));
+        turns.retain(|_| matches!(each.next(), Some(Fate::New | Fate::Grown)));
         let mut redacted = 0;
         if turns.is_empty() {
             return Ok(Imported { fates, redacted });

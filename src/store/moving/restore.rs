@@ -179,7 +179,8 @@ impl Restoring<'_> {
         if self.how.user.is_some() {
             return Ok(());
         }
-        let _lock = store.lock()?;
+        let pass = store.locks.enter().await?;
+        let _rows = store.locks.rows(&pass).await?;
         if let Some(known) = store.user(&user.username).await? {
             self.moved.known += 1;
             self.users.insert(user.user_id, known.user_id);

@@ -40,8 +40,8 @@ impl Store {
     /// Memory does not grow with the history, apart from the list of its sessions. Upkeep waits meanwhile, so that nothing that is
     /// read is tidied away.
     pub async fn walk(&self, filter: &Filter, visit: &mut Visitor<'_>) -> Result<()> {
-        let _no_upkeep = self.lock_upkeep().await?;
-        let _pass = self.gate.enter().await;
+        let _no_upkeep = self.locks.upkeep().await?;
+        let _pass = self.locks.enter().await?;
         let mut sessions = self.sessions(filter).await?;
         sessions.sort_by(|a, b| {
             let key = |summary: &SessionSummary| summary.session.created_at;

@@ -1,15 +1,19 @@
 //! The registry table: what the store is, as key and value.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use lancedb::Connection;
 use lancedb::arrow::arrow_schema::Field;
+use lancedb::expr::{col, lit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::table::{Record, Table, moment, text};
-use crate::store::locks::Gate;
-use crate::store::words::Hinted;
+use crate::store::locks::Locks;
+use crate::store::words::{Hinted, new_id};
 
 /// The version of the tables' layout that this program reads and writes.
 const SCHEMA_VERSION: u64 = 1;
@@ -51,10 +55,10 @@ pub fn is_foreign(names: &[String]) -> bool {
 pub async fn check(
     connection: &Connection,
     place: &str,
-    gate: &Gate,
+    locks: &Locks,
     embedder: &str,
     dimension: impl FnOnce() -> Result<usize>,
-) -> Result<usize> {
+) -> Result<Known> {
     if is_foreign(&names(connection, place).await?) {
         return Err(anyhow::Error::new(Hinted {
             message: format!(
@@ -63,7 +67,7 @@ pub async fn check(
             hint: "bring them in with `allm import abstractllm`, or keep the new history elsewhere with `--home DIR`".to_owned(),
         }));
     }
-    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entries = entries(&table).await?;
     match value(&entries, "schema_version").and_then(|version| version.as_u64()) {
         Some(SCHEMA_VERSION) => {
@@ -71,13 +75,25 @@ pub async fn check(
             if embedding.model != embedder || embedding.unfinished {
                 return Err(anyhow::Error::new(mismatch(place, &embedding, embedder)));
             }
-            Ok(embedding.dimension)
+            let known = value(&entries, STORE_ID);
+            let store_id = if let Some(id) = known.as_ref().and_then(Value::as_str) {
+                id.to_owned()
+            } else {
+                // It was made before stores had one.
+                let id = new_id();
+                table.add(&[entry(STORE_ID, &json!(id))]).await?;
+                id
+            };
+            Ok(Known {
+                dimension: embedding.dimension,
+                store_id,
+            })
         }
         Some(newer) => bail!(
             "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
         ),
         None => {
-            let dimension = dimension()?;
+            let (dimension, store_id) = (dimension()?, new_id());
             let now = Utc::now();
             // One commit: a store has either all of these or none.
             let entries = [
@@ -86,15 +102,28 @@ pub async fn check(
                     EMBEDDING,
                     &json!({"model": embedder, "dimension": dimension}),
                 ),
+                entry(STORE_ID, &json!(store_id)),
                 entry("created_at", &json!(now.to_rfc3339())),
             ];
             table.add(&entries).await?;
-            Ok(dimension)
+            Ok(Known {
+                dimension,
+                store_id,
+            })
         }
     }
 }
 
 const EMBEDDING: &str = "embedding";
+const STORE_ID: &str = "store_id";
+
+/// Says what the registry knows of a store.
+pub struct Known {
+    /// The length of the vectors.
+    pub dimension: usize,
+    /// What the store is called, wherever it lies.
+    pub store_id: String,
+}
 
 /// Says what made the vectors of a store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,7 +156,7 @@ fn mismatch(place: &str, known: &Embedding, asked: &str) -> Hinted {
 }
 
 /// Returns what made the vectors of a store; nothing, where there is no store yet.
-pub async fn embedding(connection: &Connection, gate: &Gate) -> Result<Option<Embedding>> {
+pub async fn embedding(connection: &Connection, locks: &Locks) -> Result<Option<Embedding>> {
     if !names(connection, connection.uri())
         .await?
         .iter()
@@ -135,7 +164,7 @@ pub async fn embedding(connection: &Connection, gate: &Gate) -> Result<Option<Em
     {
         return Ok(None);
     }
-    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entries = entries(&table).await?;
     if value(&entries, EMBEDDING).is_none() {
         return Ok(None);
@@ -146,12 +175,66 @@ pub async fn embedding(connection: &Connection, gate: &Gate) -> Result<Option<Em
 /// Says what makes the vectors of a store from now on.
 pub async fn set_embedding(
     connection: &Connection,
-    gate: &Gate,
+    locks: &Locks,
     embedding: &Embedding,
 ) -> Result<()> {
-    let table: Table<Entry> = Table::open(connection, 0, gate).await?;
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entry = entry(EMBEDDING, &serde_json::to_value(embedding)?);
     table.replace("key", &[entry]).await
+}
+
+/// What the keys of rows begin with that say what was forgotten.
+const FORGOTTEN: &str = "forgotten:";
+
+/// Remembers interactions that were removed, by hashes of their ids, so that no import brings them back. Only ids that follow from
+/// what was imported ever come again.
+pub async fn forget(connection: &Connection, locks: &Locks, ids: &[String]) -> Result<()> {
+    let is_imported =
+        |id: &&String| uuid::Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 8);
+    let ids: Vec<String> = ids.iter().filter(is_imported).map(|id| hash(id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
+    let key = format!("{FORGOTTEN}{}", hash(&ids.concat()));
+    // A removal that was cut short is done again.
+    let known = table.count(Some(col("key").eq(lit(key.as_str())))).await?;
+    if known == 0 {
+        table.add(&[entry(&key, &json!(ids))]).await?;
+    }
+    Ok(())
+}
+
+/// Returns which of these interactions were removed for good.
+pub async fn forgotten(
+    connection: &Connection,
+    locks: &Locks,
+    ids: &[String],
+) -> Result<HashSet<String>> {
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
+    let entries = entries(&table).await?;
+    let entries = entries
+        .iter()
+        .filter(|entry| entry.key.starts_with(FORGOTTEN));
+    let mut known: HashSet<String> = HashSet::new();
+    for entry in entries {
+        let hashes: Vec<String> = serde_json::from_str(&entry.value)
+            .context("the registry says nothing of what was forgotten")?;
+        known.extend(hashes);
+    }
+    Ok(ids
+        .iter()
+        .filter(|id| known.contains(&hash(id)))
+        .cloned()
+        .collect())
+}
+
+fn hash(text: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(text)[..16]);
+    uuid::Builder::from_custom_bytes(bytes)
+        .into_uuid()
+        .to_string()
 }
 
 async fn entries(table: &Table<Entry>) -> Result<Vec<Entry>> {

@@ -18,7 +18,7 @@ use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::locks::Gate;
+use crate::store::locks::Locks;
 use crate::store::words::Hinted;
 
 /// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
@@ -66,13 +66,28 @@ pub fn vector(name: &str, dimension: usize) -> Field {
 pub struct Table<R> {
     pub inner: lancedb::Table,
     dimension: usize,
-    gate: Gate,
+    locks: Locks,
     rows: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Table<R> {
+    fn clone(&self) -> Table<R> {
+        Table {
+            inner: self.inner.clone(),
+            dimension: self.dimension,
+            locks: self.locks.clone(),
+            rows: PhantomData,
+        }
+    }
 }
 
 impl<R: Record> Table<R> {
     /// Opens the table, and creates it when it is not there. Two processes may do so at once.
-    pub async fn open(connection: &Connection, dimension: usize, gate: &Gate) -> Result<Table<R>> {
+    pub async fn open(
+        connection: &Connection,
+        dimension: usize,
+        locks: &Locks,
+    ) -> Result<Table<R>> {
         let open = || connection.open_table(R::NAME).execute();
         let inner = match open().await {
             Err(Error::TableNotFound { .. }) => {
@@ -97,9 +112,17 @@ impl<R: Record> Table<R> {
         Ok(Table {
             inner,
             dimension,
-            gate: gate.clone(),
+            locks: locks.clone(),
             rows: PhantomData,
         })
+    }
+
+    /// Returns the same table for who has these locks.
+    pub fn with(&self, locks: &Locks) -> Table<R> {
+        Table {
+            locks: locks.clone(),
+            ..self.clone()
+        }
     }
 
     fn batch(&self, rows: &[R]) -> Result<RecordBatch> {
@@ -115,7 +138,7 @@ impl<R: Record> Table<R> {
         if rows.is_empty() {
             return Ok(());
         }
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let adding = self.inner.add(self.batch(rows)?).execute().await;
         adding.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;
         Ok(())
@@ -123,7 +146,7 @@ impl<R: Record> Table<R> {
 
     /// Puts whole rows in the place of those with the same `key`, in one commit. Rows that are gone stay gone.
     pub async fn replace(&self, key: &str, rows: &[R]) -> Result<()> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         self.inner.checkout_latest().await?;
         let batch = self.batch(rows)?;
         let schema = batch.schema();
@@ -137,7 +160,7 @@ impl<R: Record> Table<R> {
 
     /// Removes the rows that match.
     pub async fn delete(&self, filter: &DfExpr) -> Result<()> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         self.inner.checkout_latest().await?;
         self.inner.delete(filter).await?;
         Ok(())
@@ -151,7 +174,7 @@ impl<R: Record> Table<R> {
         order: Option<Order<'_>>,
         limit: Option<usize>,
     ) -> Result<Vec<R>> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let mut query = self.inner.query().select(Select::columns(columns));
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
@@ -175,7 +198,7 @@ impl<R: Record> Table<R> {
         filter: Option<DfExpr>,
         columns: &[&str],
     ) -> Result<Vec<T>> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let mut query = self.inner.query().select(Select::columns(columns));
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
@@ -221,7 +244,7 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
         let mut query = query
             .column(column)
@@ -278,7 +301,7 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<R>> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let operator = if all { Operator::And } else { Operator::Or };
         let words = MatchQuery::new(words.to_owned())
             .with_column(Some(column.to_owned()))
@@ -296,7 +319,7 @@ impl<R: Record> Table<R> {
 
     /// Counts the rows that match.
     pub async fn count(&self, filter: Option<DfExpr>) -> Result<usize> {
-        let _pass = self.gate.enter().await;
+        let _pass = self.locks.enter().await?;
         let filter = filter.as_ref().map(expr_to_sql_string).transpose()?;
         Ok(self.inner.count_rows(filter).await?)
     }

@@ -14,7 +14,6 @@ use lancedb::query::{ExecutableQuery, QueryBase};
 use serde::Serialize;
 
 use crate::store::disk::make_folder;
-use crate::store::locks::Gate;
 use crate::store::open::{Options, Store};
 use crate::store::tables::{Filter, Record, Scope, Table};
 use crate::store::words::new_id;
@@ -191,8 +190,9 @@ async fn read_whole(connection: &Connection, name: &str) -> Result<String> {
 
 /// Sets the latest versions of a table aside until it can be read, or puts them back.
 async fn set_aside(options: &Options, connection: &Connection, name: &str) -> Result<String> {
-    let gate = Gate::new(options.beside("erase.lock"));
-    let _closed = gate.close().await?;
+    let locks = options.locks();
+    let upkeep = locks.upkeep().await?;
+    let _closed = locks.close(&upkeep).await?;
     let folder = Path::new(&options.uri)
         .join(format!("{name}.lance"))
         .join("_versions");

@@ -1,248 +1,274 @@
-//! Deletion that is real: what is forgotten is in no file of the store any more, whether data, old version, index or journal.
+//! Removal: for good, so that what is forgotten is in no file of the store any more, whether data, old version, index or journal; or
+//! as ordinary rows, when they have got too old.
+//!
+//! What is being removed stands in a file beside the tables before the first row goes, and until the last trace is gone: whoever opens
+//! the store goes on with what was cut short. All of it can be done again and again, so each step is simply done once more.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
-use lancedb::expr::{col, contains, lit};
-use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
-use serde::Deserialize;
-use serde_json::Value;
+use lancedb::expr::{col, is_in, lit};
+use lancedb::table::{CompactionOptions, Duration};
+use serde::{Deserialize, Serialize};
 
-use crate::conversation::title;
+use super::compaction::{self, Kept};
+use super::traces::Removed;
 use crate::store::open::Store;
-use crate::store::tables::context::rebase;
-use crate::store::tables::{Filter, Record, Table, among};
-use crate::store::writing::journal;
+use crate::store::tables::{Filter, Record, Table, among, registry};
 
-/// What stands in the place of what was forgotten, where others quote it.
-const FORGOTTEN: &str = "[forgotten]";
-/// Shorter texts are replaced only where they stand alone: `yes` is no secret.
-const TELLING: usize = 12;
+/// How many rows are removed in one commit.
+const BATCH: usize = 1_000;
 
-#[derive(Deserialize)]
-struct Recalling {
-    session_id: String,
-    metadata: String,
+/// Is what is being removed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Removal {
+    pub ids: Vec<String>,
+    /// The sessions that they belong to.
+    pub sessions: Vec<String>,
+    /// Whether nothing may be left of them in any file; else old versions of the tables go in their time.
+    pub for_good: bool,
 }
 
-/// Holds the texts that are to disappear.
-struct Texts(Vec<String>);
-
-impl Texts {
-    fn new(texts: impl Iterator<Item = String>) -> Texts {
-        let texts = texts.map(|text| text.trim().to_owned());
-        Texts(texts.filter(|text| !text.is_empty()).collect())
-    }
-
-    /// Replaces the texts in a text. Returns whether any was there.
-    fn scrub(&self, text: &mut String) -> bool {
-        let mut found = false;
-        for forgotten in &self.0 {
-            if text.trim() == forgotten {
-                FORGOTTEN.clone_into(text);
-                found = true;
-            } else if forgotten.len() >= TELLING && text.contains(forgotten.as_str()) {
-                *text = text.replace(forgotten.as_str(), FORGOTTEN);
-                found = true;
-            }
-        }
-        found
-    }
-
-    fn scrub_value(&self, value: &mut Value) -> bool {
-        match value {
-            Value::String(text) => self.scrub(text),
-            Value::Array(values) => self.scrub_all(values.iter_mut()),
-            Value::Object(values) => self.scrub_all(values.values_mut()),
-            _ => false,
-        }
-    }
-
-    fn scrub_all<'v>(&self, values: impl Iterator<Item = &'v mut Value>) -> bool {
-        let mut found = false;
-        for value in values {
-            found |= self.scrub_value(value);
-        }
-        found
-    }
-
-    /// Replaces the texts in JSON text, which stays as it is where none is there.
-    pub fn scrub_json(&self, text: &mut String) -> bool {
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-            return self.scrub(text);
-        };
-        let found = self.scrub_value(&mut value);
-        if found {
-            *text = value.to_string();
-        }
-        found
-    }
+/// Says how far a removal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removing {
+    /// The step that is being done, from 1.
+    pub step: usize,
+    pub steps: usize,
 }
+
+/// What a removal does, one after the other: it names traces, takes them out, removes rows, and writes the tables anew.
+const STEPS: usize = 4;
 
 impl Store {
-    /// Erases the interactions that a filter lets through, and returns how many, with all that belongs to them: cycles, passages, vectors, and sessions that are empty then.
+    /// Erases the interactions that a filter lets through, and returns how many, with all that belongs to them: cycles, passages,
+    /// vectors, and sessions that are empty then.
     ///
-    /// Other processes wait meanwhile. What other turns quoted of them, as later requests of the same conversation do, is replaced
-    /// by a mark. What lies below the files, such as snapshots of the disk, is out of reach.
+    /// Other processes wait meanwhile. What other turns quoted of them is replaced by a mark. What lies below the files, such as
+    /// snapshots of the disk, is out of reach.
     pub async fn erase(&self, filter: &Filter) -> Result<usize> {
-        let these = filter
-            .expr()
-            .context("nothing is erased without a condition")?;
-        let mut upkeep = self.lock_upkeep().await?;
-        let closed = self.gate.close().await?;
-        let erased = self.interactions.whole(these).await?;
-        if erased.is_empty() {
+        // What dead shells have left may quote them. Most of it is stored before everyone has to wait.
+        drop(self.recover().await?);
+        let mut upkeep = self.locks.upkeep().await?;
+        let closed = self.locks.close(&upkeep).await?;
+        let inside = self.inside(&closed);
+        drop(inside.recover().await?);
+        let Some(removal) = inside.removal(filter, true).await? else {
+            return Ok(0);
+        };
+        inside.remove(&removal).await?;
+        drop(closed);
+        // Makes the indices again; who looks for something meanwhile goes without.
+        self.tidy_up(&mut upkeep).await?;
+        Ok(removal.ids.len())
+    }
+
+    /// Removes the interactions that a filter lets through because they are old, and returns how many. They are gone from every view
+    /// at once, and from the files when upkeep has put these together and old versions go.
+    pub async fn expire(&self, filter: &Filter) -> Result<usize> {
+        let _upkeep = self.locks.upkeep().await?;
+        let _pass = self.locks.enter().await?;
+        let Some(removal) = self.removal(filter, false).await? else {
+            return Ok(0);
+        };
+        self.remove(&removal).await?;
+        Ok(removal.ids.len())
+    }
+
+    /// Returns how far a removal is, if this process is removing something: it goes on then, whatever else is asked.
+    pub fn removing(&self) -> Option<Removing> {
+        let step = self.removing.load(Ordering::SeqCst);
+        (step > 0).then_some(Removing { step, steps: STEPS })
+    }
+
+    /// Goes on with a removal that was cut short. Returns how many interactions it was about.
+    pub(super) async fn resume_removal(&self) -> Result<usize> {
+        if !self.removal_file().exists() {
             return Ok(0);
         }
-        // Requests that running chats have sent are not what is stored any more.
-        self.gate.count()?;
-        let ids: HashSet<String> = erased
-            .iter()
-            .map(|turn| turn.interaction_id.clone())
-            .collect();
-        let texts = Texts::new(
-            erased
-                .iter()
-                .flat_map(|turn| [turn.query.clone(), turn.response.clone()]),
-        );
-        let sessions: BTreeSet<String> =
-            erased.iter().map(|turn| turn.session_id.clone()).collect();
-        self.rewrite(&sessions, &ids, &texts).await?;
-        let list: Vec<String> = ids.iter().cloned().collect();
-        for some in list.chunks(500) {
-            let these = among(some);
-            self.passages.delete(&these).await?;
-            self.react_cycles.delete(&these).await?;
-            self.interactions.delete(&these).await?;
-        }
-        for session in &sessions {
-            let this = col("session_id").eq(lit(session.as_str()));
-            if self.interactions.count(Some(this.clone())).await? == 0 {
-                self.sessions.delete(&this).await?;
-            }
-        }
-        purge(&self.passages).await?;
-        purge(&self.react_cycles).await?;
-        purge(&self.interactions).await?;
-        purge(&self.sessions).await?;
-        // Makes the indices again.
-        self.tidy_up(&mut upkeep).await?;
-        for table in ["passages", "react_cycles", "interactions", "sessions"] {
-            if let Some(folder) = self.folder() {
-                remove_leftovers(&folder.join(format!("{table}.lance")))
-                    .context("cannot remove what is left of old versions")?;
-            }
-        }
-        self.erase_lines(&ids, &texts)?;
-        *self.sampled.lock().await = None;
-        self.sync(None).await?;
+        let mut upkeep = self.locks.upkeep().await?;
+        let closed = self.locks.close(&upkeep).await?;
+        // Whoever was at it may have ended meanwhile.
+        let Some(removal) = read(&self.removal_file())? else {
+            return Ok(0);
+        };
+        self.inside(&closed).remove(&removal).await?;
         drop(closed);
-        Ok(ids.len())
+        self.tidy_up(&mut upkeep).await?;
+        Ok(removal.ids.len())
     }
 
-    /// Takes what is forgotten out of what the other turns of its sessions, and those that recalled it, have sent and seen.
-    async fn rewrite(
-        &self,
-        sessions: &BTreeSet<String>,
-        ids: &HashSet<String>,
-        texts: &Texts,
-    ) -> Result<()> {
-        let mut sessions = sessions.clone();
-        // Who recalled or searched them names their ids. One reading finds them all, however many there are.
-        let names = |text: &str| {
-            text.split(|c: char| !c.is_ascii_hexdigit() && c != '-')
-                .any(|word| ids.contains(word))
-        };
-        let recalled = contains(col("metadata"), lit("recalled"));
-        let turns: Vec<Recalling> = self
+    /// Returns where it says what is being removed.
+    pub(super) fn removal_file(&self) -> PathBuf {
+        self.options.beside("erasing")
+    }
+
+    /// Decides what is removed, and makes that durable.
+    async fn removal(&self, filter: &Filter, for_good: bool) -> Result<Option<Removal>> {
+        #[derive(Deserialize)]
+        struct Gone {
+            interaction_id: String,
+            session_id: String,
+        }
+        let these = filter
+            .expr()
+            .context("nothing is removed without a condition")?;
+        let gone: Vec<Gone> = self
             .interactions
-            .columns(Some(recalled), &["session_id", "metadata"])
+            .columns(Some(these), &["interaction_id", "session_id"])
             .await?;
-        let turns = turns.into_iter().filter(|turn| names(&turn.metadata));
-        sessions.extend(turns.map(|turn| turn.session_id));
-        let searched = contains(col("scratchpad"), lit("interaction_id"));
-        let mut cycles = self.react_cycles.whole(searched).await?;
-        cycles.retain_mut(|cycle| {
-            !ids.contains(&cycle.interaction_id)
-                && names(&cycle.scratchpad)
-                && texts.scrub_json(&mut cycle.scratchpad)
-        });
-        if !cycles.is_empty() {
-            sessions.extend(cycles.iter().map(|cycle| cycle.session_id.clone()));
-            self.react_cycles.replace("react_id", &cycles).await?;
+        if gone.is_empty() {
+            return Ok(None);
         }
-        for id in &sessions {
-            let this = col("session_id").eq(lit(id.as_str()));
-            let mut turns = self.interactions.whole(this.clone()).await?;
-            turns.sort_by_key(|turn| turn.timestamp);
-            let changed = rebase(&mut turns, ids, |body| texts.scrub_json(body));
-            let changed: Vec<_> = changed.into_iter().map(|at| turns[at].clone()).collect();
-            if !changed.is_empty() {
-                self.interactions
-                    .replace("interaction_id", &changed)
-                    .await?;
-            }
-            let first = turns
-                .iter()
-                .find(|turn| !ids.contains(&turn.interaction_id));
-            let mut session = self.sessions.whole(this).await?;
-            for row in &mut session {
-                let gone = row.title.as_ref().is_some_and(|old| {
-                    let old = old.trim_end_matches('…');
-                    texts.0.iter().any(|text| text.starts_with(old))
-                });
-                if let (true, Some(first)) = (gone, first) {
-                    row.title = Some(title(&first.query));
-                }
-            }
-            self.sessions.replace("session_id", &session).await?;
+        let sessions: BTreeSet<String> = gone.iter().map(|turn| turn.session_id.clone()).collect();
+        let mut removal = Removal {
+            ids: gone.into_iter().map(|turn| turn.interaction_id).collect(),
+            sessions: sessions.into_iter().collect(),
+            for_good,
+        };
+        let path = self.removal_file();
+        // One that failed in this process before, for want of disk space for instance, is done with it.
+        if let Some(before) = read(&path)? {
+            removal.ids.extend(before.ids);
+            removal.sessions.extend(before.sessions);
+            removal.for_good |= before.for_good;
         }
-        Ok(())
+        write(&path, &removal).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(Some(removal))
     }
 
-    /// Takes the lines with what is forgotten out of dead journals and the line history.
-    fn erase_lines(&self, ids: &HashSet<String>, texts: &Texts) -> Result<()> {
-        for path in journal::files(&self.journals())? {
-            remove_lines(&path, |line| {
-                ids.iter().any(|id| line.contains(id.as_str()))
-            })?;
+    /// Does all of a removal; who calls it keeps upkeep away, and everyone where nothing may be left.
+    async fn remove(&self, removal: &Removal) -> Result<()> {
+        let guard = Step(self);
+        guard.is(1);
+        // Requests that running chats have sent are not what is stored any more.
+        self.locks.count_erasure()?;
+        registry::forget(&self.connection, &self.locks, &removal.ids).await?;
+        let removed = Removed::new(self, removal).await?;
+        guard.is(2);
+        removed.take_out().await?;
+        if removal.for_good {
+            removed.erase_lines()?;
         }
-        let quoted = |line: &str| {
-            // rustyline writes a line break as `\n`.
-            let mut line = line.replace("\\n", "\n");
-            texts.scrub(&mut line)
+        self.sync(None).await?;
+        guard.is(3);
+        // The interactions go last, as they come last when a turn is recorded: while there is one, there is what belongs to it.
+        for ids in removal.ids.chunks(BATCH) {
+            self.passages.delete(&among(ids)).await?;
+            self.react_cycles.delete(&among(ids)).await?;
+            self.interactions.delete(&among(ids)).await?;
+        }
+        let empty = self.without_turns(&removal.sessions).await?;
+        for ids in empty.chunks(BATCH) {
+            let ids = ids.iter().map(|id| lit(id.as_str())).collect();
+            self.sessions.delete(&is_in(col("session_id"), ids)).await?;
+        }
+        self.sync(None).await?;
+        guard.is(4);
+        if removal.for_good {
+            self.purge(&self.passages).await?;
+            self.purge(&self.react_cycles).await?;
+            self.purge(&self.interactions).await?;
+            self.purge(&self.sessions).await?;
+        }
+        *self.sampled.lock().await = None;
+        let path = self.removal_file();
+        let done = fs::remove_file(&path).and_then(|()| sync_folder(&path));
+        done.with_context(|| format!("cannot remove `{}`", path.display()))
+    }
+
+    /// Returns those of some sessions that have no turn.
+    pub(super) async fn without_turns(&self, sessions: &[String]) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct There {
+            session_id: String,
+        }
+        let mut empty: Vec<String> = Vec::new();
+        for some in sessions.chunks(BATCH) {
+            let ids = some.iter().map(|id| lit(id.as_str())).collect();
+            let these = is_in(col("session_id"), ids);
+            let there: Vec<There> = self
+                .interactions
+                .columns(Some(these), &["session_id"])
+                .await?;
+            let there: HashSet<String> = there.into_iter().map(|row| row.session_id).collect();
+            empty.extend(some.iter().filter(|id| !there.contains(*id)).cloned());
+        }
+        Ok(empty)
+    }
+
+    /// Writes a table anew without its deleted rows, drops its indices, which hold values of theirs, and removes every old version.
+    async fn purge<R: Record>(&self, table: &Table<R>) -> Result<()> {
+        table.inner.checkout_latest().await?;
+        for index in table.inner.list_indices().await? {
+            table.inner.drop_index(&index.name).await?;
+        }
+        let all = CompactionOptions {
+            materialize_deletions_threshold: 0.0,
+            num_threads: Some(1),
+            ..CompactionOptions::default()
         };
-        remove_lines(&self.options.home.join("history.txt"), quoted)
+        let kept = Kept {
+            older_than: Duration::zero(),
+            unverified: false,
+        };
+        compaction::run(self, table, [all], kept).await?;
+        match self.folder() {
+            Some(folder) => remove_leftovers(&folder.join(format!("{}.lance", R::NAME)))
+                .context("cannot remove what is left of old versions"),
+            None => Ok(()),
+        }
     }
 }
 
-/// Writes a table anew without its deleted rows, drops its indices, which hold values of theirs, and removes every old version.
-async fn purge<R: Record>(table: &Table<R>) -> Result<()> {
-    let table = &table.inner;
-    table.checkout_latest().await?;
-    let options = CompactionOptions {
-        materialize_deletions_threshold: 0.0,
-        num_threads: Some(1),
-        ..CompactionOptions::default()
-    };
-    let compact = OptimizeAction::Compact {
-        options,
-        remap_options: None,
-    };
-    table.optimize(compact).await?;
-    for index in table.list_indices().await? {
-        table.drop_index(&index.name).await?;
+/// Says which step of a removal is being done, until it is dropped.
+struct Step<'s>(&'s Store);
+
+impl Step<'_> {
+    fn is(&self, step: usize) {
+        self.0.removing.store(step, Ordering::SeqCst);
     }
-    let prune = OptimizeAction::Prune {
-        older_than: Some(Duration::zero()),
-        delete_unverified: Some(true),
-        error_if_tagged_old_versions: Some(true),
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        self.is(0);
+    }
+}
+
+/// Reads what is being removed; nothing, where the file is gone.
+fn read(path: &Path) -> Result<Option<Removal>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text,
     };
-    table.optimize(prune).await?;
+    let context = || {
+        format!(
+            "cannot read `{}`, which says what is being removed",
+            path.display()
+        )
+    };
+    let removal = serde_json::from_str(&text.with_context(context)?).with_context(context)?;
+    Ok(Some(removal))
+}
+
+/// Writes a file that is there whole or not at all, and on the disk.
+fn write(path: &Path, removal: &Removal) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(serde_json::to_string(removal)?.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(path)?;
     Ok(())
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Removes the files that pruning leaves: staged manifests, transactions of old versions, unfinished writes.
@@ -260,31 +286,6 @@ fn remove_leftovers(folder: &Path) -> std::io::Result<()> {
         } else if name.contains('#') || name.starts_with(".tmp") {
             fs::remove_file(&path)?;
         }
-    }
-    Ok(())
-}
-
-/// Removes lines from a file that nobody has locked; a new file takes its place.
-fn remove_lines(path: &Path, mut gone: impl FnMut(&str) -> bool) -> Result<()> {
-    let context = || format!("cannot erase lines of `{}`", path.display());
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.with_context(context)?,
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    let kept: Vec<&str> = text.split_inclusive('\n').collect();
-    let all = kept.len();
-    let kept: Vec<&str> = kept
-        .into_iter()
-        .filter(|line| !gone(line.trim_end()))
-        .collect();
-    if kept.len() < all {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut new = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-        new.write_all(kept.concat().as_bytes())
-            .with_context(context)?;
-        new.as_file().sync_all().with_context(context)?;
-        new.persist(path).with_context(context)?;
     }
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! Keeps the tables quick: each turn adds a small file to several of them, and every file costs each search a little.
 
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use anyhow::Result;
+use lancedb::table::{CompactionOptions, Duration};
 
-use anyhow::{Context, Result};
-use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
-
-use crate::store::locks::{lock, lock_file};
+use super::compaction::{self, Kept};
+use crate::store::locks::Upkeep;
 use crate::store::open::Store;
 use crate::store::tables::index::{self, Kind};
 use crate::store::tables::{Record, Table};
@@ -16,7 +14,6 @@ const EVERY: u64 = 16;
 /// How many rows the files get that small ones are put together to. Most rounds only rewrite files of the first size; when there are
 /// too many of one size, they are put together to the next.
 const SIZES: [usize; 3] = [1_000, 20_000, 400_000];
-const TOO_MANY: usize = 20;
 /// How long a version is kept that another process may still read, in seconds: longer than any query may take.
 const KEPT: i64 = 60;
 
@@ -24,23 +21,16 @@ impl Store {
     /// Returns whether it is time for [`Store::maintain`].
     pub async fn is_maintenance_due(&self) -> bool {
         // The number of the version grows by one with each turn, whichever process records it.
-        let last = fs::read_to_string(self.options.beside("maintenance.lock")).unwrap_or_default();
-        let last = last.trim().parse::<u64>().unwrap_or_default();
         let version = self.interactions.inner.version().await;
-        version.is_ok_and(|version| version >= last + EVERY)
+        version.is_ok_and(|version| version >= self.locks.tidied() + EVERY)
     }
 
     /// Brings indices up to date, puts small files together and removes old versions. One process does so at a
     /// time.
     pub async fn maintain(&self) -> Result<()> {
-        let path = self.options.beside("maintenance.lock");
-        let mut lock = lock_file(&path)?;
-        match lock.try_lock() {
-            Ok(()) => self.tidy_up(&mut lock).await,
-            Err(TryLockError::WouldBlock) => Ok(()),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
-            }
+        match self.locks.try_upkeep()? {
+            Some(mut upkeep) => self.tidy_up(&mut upkeep).await,
+            None => Ok(()),
         }
     }
 
@@ -52,14 +42,8 @@ impl Store {
         Ok(())
     }
 
-    /// Waits until no process tidies up, and keeps them from it until dropped.
-    pub(in crate::store) async fn lock_upkeep(&self) -> Result<File> {
-        let path = self.options.beside("maintenance.lock");
-        tokio::task::spawn_blocking(move || lock(&path)).await?
-    }
-
     /// Does the work; who calls it holds the lock.
-    pub(in crate::store) async fn tidy_up(&self, lock: &mut File) -> Result<()> {
+    pub(in crate::store) async fn tidy_up(&self, upkeep: &mut Upkeep) -> Result<()> {
         // First the indices: what they cover is put together with what they do not only then.
         index::maintain(
             &self.passages,
@@ -95,36 +79,20 @@ impl Store {
         self.compact(&self.sessions).await?;
         self.compact(&self.users).await?;
         let version = self.interactions.inner.version().await?;
-        lock.set_len(0)?;
-        write!(lock, "{version}")?;
-        Ok(())
+        upkeep.remember(version)
     }
 
     /// Puts small files together, and removes old versions once the new ones are on the disk.
     async fn compact<R: Record>(&self, table: &Table<R>) -> Result<()> {
-        let table = &table.inner;
-        for size in SIZES {
-            let options = CompactionOptions {
-                target_rows_per_fragment: size,
-                num_threads: Some(1),
-                ..CompactionOptions::default()
-            };
-            let compact = OptimizeAction::Compact {
-                options,
-                remap_options: None,
-            };
-            table.optimize(compact).await?;
-            if table.stats().await?.fragment_stats.num_fragments <= TOO_MANY {
-                break;
-            }
-        }
-        self.sync(None).await?;
-        let prune = OptimizeAction::Prune {
-            older_than: Some(Duration::seconds(KEPT)),
-            delete_unverified: None,
-            error_if_tagged_old_versions: None,
+        let sizes = SIZES.map(|size| CompactionOptions {
+            target_rows_per_fragment: size,
+            num_threads: Some(1),
+            ..CompactionOptions::default()
+        });
+        let kept = Kept {
+            older_than: Duration::seconds(KEPT),
+            unverified: true,
         };
-        table.optimize(prune).await?;
-        Ok(())
+        compaction::run(self, table, sizes, kept).await
     }
 }

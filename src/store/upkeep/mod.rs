@@ -1,10 +1,14 @@
 //! Keeps the tables quick, sound and no larger than they have to be, and forgets.
 
+mod compaction;
 mod doctor;
 mod erase;
 mod maintenance;
 mod reembed;
 mod reindex;
+mod resume;
+mod traces;
 
 pub use doctor::{Finding, State, examine};
+pub use erase::Removing;
 pub use reembed::{change_embedder, other_embedder};

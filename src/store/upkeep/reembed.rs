@@ -7,7 +7,7 @@ use lancedb::Connection;
 use lancedb::arrow::arrow_schema::Schema;
 use lancedb::table::NewColumnTransform;
 
-use crate::store::locks::{Gate, lock};
+use crate::store::locks::Locks;
 use crate::store::open::Options;
 use crate::store::tables::registry::{self, Embedding};
 use crate::store::tables::{Interaction, Passage, ReactCycle, Record, vector};
@@ -21,8 +21,8 @@ const VECTORS: [(&str, &str); 3] = [
 
 /// Returns which model the vectors of a store are from, if it is not the one that is asked for, and how many passages there are.
 pub async fn other_embedder(options: &Options) -> Result<Option<(String, usize)>> {
-    let (connection, gate) = connect(options).await?;
-    let Some(embedding) = registry::embedding(&connection, &gate).await? else {
+    let (connection, locks) = connect(options).await?;
+    let Some(embedding) = registry::embedding(&connection, &locks).await? else {
         return Ok(None);
     };
     if embedding.model == options.embedder.name() && !embedding.unfinished {
@@ -39,31 +39,35 @@ pub async fn change_embedder(options: &Options) -> Result<()> {
     let embedder = options.embedder.clone();
     let dimension = tokio::task::spawn_blocking(move || anyhow::Ok(embedder.get()?.dimension()));
     let dimension = dimension.await??;
-    let (connection, gate) = connect(options).await?;
-    let closed = gate.close().await?;
-    let _lock = lock(&options.beside("lock"))?;
+    let (connection, locks) = connect(options).await?;
+    let upkeep = locks.upkeep().await?;
+    let closed = locks.close(&upkeep).await?;
+    let locks = locks.inside(&closed);
+    let _rows = locks.rows(&locks.enter().await?).await?;
     let mut embedding = Embedding {
         model: options.embedder.name(),
         dimension,
         unfinished: true,
     };
-    registry::set_embedding(&connection, &gate, &embedding).await?;
+    registry::set_embedding(&connection, &locks, &embedding).await?;
     for (name, column) in VECTORS {
         let dropped = renew(&connection, name, column, dimension).await;
         dropped.with_context(|| format!("cannot drop the vectors of the table `{name}`"))?;
     }
-    gate.count()?;
+    locks.count_erasure()?;
     embedding.unfinished = false;
-    registry::set_embedding(&connection, &gate, &embedding).await?;
+    registry::set_embedding(&connection, &locks, &embedding).await?;
     drop(closed);
     Ok(())
 }
 
-async fn connect(options: &Options) -> Result<(Connection, Gate)> {
+async fn connect(options: &Options) -> Result<(Connection, Locks)> {
+    let mut options = options.clone();
+    options.name_really()?;
     let connection = lancedb::connect(&options.uri).execute().await;
     let connection =
         connection.with_context(|| format!("cannot open the store at `{}`", options.uri))?;
-    Ok((connection, Gate::new(options.beside("erase.lock"))))
+    Ok((connection, options.locks()))
 }
 
 /// Puts a column without vectors in the place of one.

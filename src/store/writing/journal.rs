@@ -315,6 +315,7 @@ mod tests {
 
     fn turn() -> Turn {
         Turn {
+            store: String::new(),
             uri: String::new(),
             username: "alice".into(),
             session: crate::store::tables::Session::default(),
@@ -326,6 +327,7 @@ mod tests {
             steps: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
+            erasures: 0,
             redacted: 0,
         }
     }

@@ -16,7 +16,8 @@ impl Store {
         if let Some(user) = self.users.named(username).await? {
             return Ok(user);
         }
-        let _lock = self.lock()?;
+        let pass = self.locks.enter().await?;
+        let _rows = self.locks.rows(&pass).await?;
         if let Some(user) = self.users.named(username).await? {
             return Ok(user);
         }
@@ -52,7 +53,8 @@ impl Store {
         if name != me {
             self.must_be_admin(me, "rename others").await?;
         }
-        let _lock = self.lock()?;
+        let pass = self.locks.enter().await?;
+        let _rows = self.locks.rows(&pass).await?;
         let mut user = self.known_user(name).await?;
         if self.users.named(&new).await?.is_some() {
             bail!("there is a user `{new}` already");
@@ -64,7 +66,8 @@ impl Store {
     /// Makes a user an admin, or a member again; the last admin stays one.
     pub async fn set_admin(&self, me: &str, name: &str, admin: bool) -> Result<()> {
         self.must_be_admin(me, "change roles").await?;
-        let _lock = self.lock()?;
+        let pass = self.locks.enter().await?;
+        let _rows = self.locks.rows(&pass).await?;
         let mut user = self.known_user(name).await?;
         let admins = self.users.list().await?;
         let admins = admins.iter().filter(|user| user.is_admin()).count();
@@ -101,7 +104,8 @@ impl Store {
         if self.unknown(sessions).await?.is_empty() {
             return Ok(());
         }
-        let _lock = self.lock()?;
+        let pass = self.locks.enter().await?;
+        let _rows = self.locks.rows(&pass).await?;
         let unknown = self.unknown(sessions).await?;
         self.sessions.add(&unknown).await
     }

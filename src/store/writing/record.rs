@@ -24,7 +24,8 @@ impl Store {
         let user = self.ensure_user(&turn.username).await?;
         turn.session.user_id.clone_from(&user.user_id);
         turn.interaction.user_id = user.user_id;
-        turn.uri.clone_from(&self.options.uri);
+        turn.store.clone_from(&self.id);
+        turn.erasures = self.locks.erasures();
         if journal.is_none() {
             *journal = Some(Journal::open(&self.journals(), &turn.session.session_id)?);
         }
@@ -79,16 +80,17 @@ impl Store {
     ) -> Result<Option<anyhow::Error>> {
         let mut cleaned = self.cleaned(turn);
         turn.redacted = cleaned.redacted;
-        let bodies: Vec<String> = bodies.iter().map(|body| self.cleaned_text(body)).collect();
-        let _pass = self.gate.enter().await;
-        let base = base.filter(|base| base.erasures == self.gate.erasures());
+        let mut bodies: Vec<String> = bodies.iter().map(|body| self.cleaned_text(body)).collect();
+        let _pass = self.locks.enter().await?;
+        let base = base.filter(|base| base.erasures == self.locks.erasures());
         let base = base.map(|base| Base {
             body: self.cleaned_text(&base.body),
             ..base.clone()
         });
+        self.take_out_gone(&mut cleaned, &mut bodies).await?;
         cleaned.interaction.context_verbatim = pack(&bodies, base.as_ref());
         let journaled = journal.write(&Line::Ended(cleaned.clone()));
-        let unembedded = match self.write(std::slice::from_mut(&mut cleaned)).await {
+        let unembedded = match self.write_once(&mut cleaned).await {
             Ok(unembedded) => unembedded,
             Err(_) if journaled.is_err() => {
                 return journaled
@@ -129,6 +131,17 @@ impl Store {
         self.react_cycles.delete(&this).await?;
         self.write(std::slice::from_mut(turn)).await?;
         Ok(true)
+    }
+
+    /// Writes a turn that has ended. Where another process has taken it for a dead one's and stored what had come, that gives way.
+    async fn write_once(&self, turn: &mut Turn) -> Result<Option<anyhow::Error>> {
+        let this = col("interaction_id").eq(lit(turn.interaction.interaction_id.as_str()));
+        if self.interactions.count(Some(this.clone())).await? > 0 {
+            self.passages.delete(&this).await?;
+            self.react_cycles.delete(&this).await?;
+            self.interactions.delete(&this).await?;
+        }
+        self.write(std::slice::from_mut(turn)).await
     }
 
     /// Writes turns in one commit a table. Returns why they have no embeddings, if so.

@@ -1,5 +1,7 @@
 //! Stores the turns of processes that died before LanceDB had them.
 
+use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -37,8 +39,25 @@ impl Store {
         Ok(recovered)
     }
 
+    /// Returns whether a turn in a journal belongs to this store.
+    fn owns(&self, turn: &Turn) -> bool {
+        if !turn.store.is_empty() {
+            return turn.store == self.id;
+        }
+        // Journals of before say where the tables were, by the name that was given.
+        let there = Path::new(&turn.uri);
+        let here = Path::new(&self.options.uri);
+        match fs::canonicalize(there) {
+            Ok(there) => there == here,
+            // The home has moved since, and this is the store that lies in it.
+            Err(_) => {
+                here.parent() == Some(&*self.options.home) && there.file_name() == here.file_name()
+            }
+        }
+    }
+
     async fn adopt(&self, mut orphan: Orphan, recovered: &mut Recovered) -> Result<()> {
-        if orphan.turns.iter().any(|turn| turn.uri != self.options.uri) {
+        if !orphan.turns.iter().all(|turn| self.owns(turn)) {
             // It waits for the store that it belongs to.
             return Ok(());
         }
@@ -47,6 +66,7 @@ impl Store {
             let user = self.ensure_user(&turn.username).await?;
             turn.session.user_id.clone_from(&user.user_id);
             turn.interaction.user_id = user.user_id;
+            self.take_out_gone(&mut turn, &mut []).await?;
             recovered.turns += usize::from(self.write_again(&mut turn).await?);
         }
         // Those that are there may not be on the disk.

@@ -10,8 +10,11 @@ use crate::store::tables::{Interaction, Session};
 /// Holds all that is recorded of a turn; embeddings and passages are made from it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Turn {
-    /// Where the tables are that the turn belongs to; filled in when it begins.
+    /// The id of the store that the turn belongs to; filled in when it begins.
     #[serde(default)]
+    pub store: String,
+    /// In journals of before, where the tables were.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uri: String,
     pub username: String,
     pub session: Session,
@@ -22,6 +25,9 @@ pub struct Turn {
     /// The tools whose observations only quote the history.
     #[serde(default)]
     pub quoting: Vec<String>,
+    /// How often something had been removed when the turn began.
+    #[serde(default)]
+    pub erasures: u64,
     /// How many secrets were taken out of what is stored.
     #[serde(default)]
     pub redacted: usize,

@@ -16,6 +16,7 @@ mod embedding;
 mod evaluation;
 mod export;
 mod faults;
+mod forget;
 mod fulldisk;
 mod history;
 mod import;

@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 
 use aho_corasick::AhoCorasick;
 use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::conversation::short_id;
 
 /// What stands in the place of what was removed, where others quote it.
 pub const FORGOTTEN: &str = "[forgotten]";
-/// So many bytes of a passage are enough to know it for what it is: `please continue` may be anyone's.
-const TELLING: usize = 40;
+/// So many bytes of a passage, or of a sentence in it, are enough to know it for what it is: `please continue` may be anyone's.
+const TELLING: usize = 60;
 /// What the observation of a search of the history begins with.
 const HITS: &str = r#"{"hits":"#;
 
@@ -26,7 +27,7 @@ pub struct Traces {
     short: HashSet<String>,
     /// Questions with their answers, without blanks around them.
     said: HashSet<(String, String)>,
-    /// The beginnings of telling passages, and how each of these passages goes on.
+    /// The beginnings of telling passages and sentences, and how each of these goes on.
     beginnings: Option<AhoCorasick>,
     passages: Vec<Vec<String>>,
 }
@@ -39,23 +40,25 @@ impl Traces {
         passages: impl IntoIterator<Item = String>,
     ) -> Traces {
         let ids: HashSet<String> = ids.into_iter().collect();
-        let mut by_beginning: HashMap<String, Vec<String>> = HashMap::new();
+        let mut by_beginning: HashMap<String, HashSet<String>> = HashMap::new();
         for passage in passages {
-            let passage = passage.trim();
-            let escaped = Value::from(passage).to_string();
-            // As it stands, and as it stands in a JSON string.
-            for form in HashSet::from([passage, escaped.trim_matches('"')]) {
-                if form.len() >= TELLING {
-                    let (head, rest) = form.split_at(form.ceil_char_boundary(TELLING));
-                    by_beginning
-                        .entry(head.to_owned())
-                        .or_default()
-                        .push(rest.to_owned());
+            let whole = std::iter::once(passage.as_str());
+            for piece in whole.chain(passage.split_sentence_bounds()) {
+                let escaped = Value::from(piece.trim()).to_string();
+                // As it stands, and as it stands in a JSON string.
+                for form in [piece.trim(), escaped.trim_matches('"')] {
+                    if form.len() >= TELLING {
+                        let (head, rest) = form.split_at(form.ceil_char_boundary(TELLING));
+                        let rests = by_beginning.entry(head.to_owned()).or_default();
+                        rests.insert(rest.to_owned());
+                    }
                 }
             }
         }
-        let (heads, mut passages): (Vec<String>, Vec<Vec<String>>) =
-            by_beginning.into_iter().unzip();
+        let by_beginning = by_beginning
+            .into_iter()
+            .map(|(head, rests)| (head, rests.into_iter().collect()));
+        let (heads, mut passages): (Vec<String>, Vec<Vec<String>>) = by_beginning.unzip();
         for rests in &mut passages {
             // The longest that fits is what is taken.
             rests.sort_by_key(|rest| std::cmp::Reverse(rest.len()));

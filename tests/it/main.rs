@@ -19,6 +19,7 @@ mod faults;
 mod forget;
 mod fulldisk;
 mod history;
+mod images;
 mod import;
 mod people;
 mod powercut;

@@ -12,7 +12,7 @@ use crate::harness::Home;
 use crate::server::{Chunk, Reply, Server};
 
 /// A server that begins to answer and then waits.
-fn stalling() -> Server {
+pub fn stalling() -> Server {
     Server::start(|_| {
         let first = format!(
             "{}\n",

@@ -22,6 +22,7 @@ mod history;
 mod images;
 mod import;
 mod people;
+mod places;
 mod powercut;
 mod predecessor;
 mod privacy;

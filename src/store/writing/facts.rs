@@ -15,6 +15,8 @@ impl Store {
         let facts: Vec<String> = facts.iter().map(|fact| self.cleaned_text(fact)).collect();
         let texts = facts.iter().map(|fact| (fact.clone(), usize::MAX));
         let embedded = self.embed(texts.collect()).await?;
+        // Nothing is erased between what is read here and what is written.
+        let _pass = self.locks.enter().await?;
         let this = col("interaction_id").eq(lit(interaction_id));
         let mut rows = self.interactions.whole(this).await?;
         let interaction = rows
@@ -27,6 +29,8 @@ impl Store {
             passages.extend(Passage::cut(interaction, Origin::Fact, first + at, pieces));
         }
         self.passages.add(&passages).await?;
-        self.interactions.replace("interaction_id", &rows).await
+        self.interactions.replace("interaction_id", &rows).await?;
+        // Facts may be the last that is written before the shell is left.
+        self.sync(None).await
     }
 }

@@ -1,0 +1,150 @@
+//! Where a store lies and what it is called: it may move, have several names, and be changed by many at once.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use allm::embedder::{Lazy, Source};
+use allm::store::{Options, Store, change_embedder};
+
+use crate::crashes::stalling;
+use crate::harness::Home;
+
+/// Leaves a turn in the journal of a home, as a killed shell does.
+fn killed(home: &Home) {
+    let server = stalling();
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_allm"));
+    shell.args([
+        "chat",
+        "--no-tools",
+        "-p",
+        "ollama",
+        "-m",
+        "m",
+        "--base-url",
+        &server.url,
+        "do not lose me",
+    ]);
+    shell
+        .env("ALLM_HOME", home.path())
+        .env("ALLM_USER", "alice");
+    let mut shell = shell
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 13];
+    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+}
+
+// Finding M2.
+#[test]
+fn a_home_that_has_moved_recovers_its_journals() {
+    let home = Home::new();
+    killed(&home);
+    // Journals of the first round say where the tables were, by the name that was given.
+    let older = Home::new();
+    killed(&older);
+    let journal = fs::read_dir(older.path().join("journal"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let text = fs::read_to_string(&journal).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(turn) = line.get_mut("began") {
+            turn.as_object_mut().unwrap().remove("store");
+            turn["uri"] = "/nowhere/any/more/lancedb".into();
+        }
+        format!("{line}\n")
+    });
+    fs::write(&journal, lines.collect::<String>()).unwrap();
+    for home in [home, older] {
+        let moved = Home::new();
+        fs::remove_dir(moved.path()).unwrap();
+        fs::rename(home.path(), moved.path()).unwrap();
+        fs::create_dir(home.path()).unwrap();
+        // By another name, too.
+        let link = moved.folder().join("link");
+        symlink(moved.path(), &link).unwrap();
+        let list = [
+            "--home",
+            link.to_str().unwrap(),
+            "timeframe",
+            "today",
+            "--json",
+        ];
+        let found = moved.allm().args(list).ok_json();
+        assert_eq!(
+            found["interactions"][0]["query"], "do not lose me",
+            "{found}"
+        );
+        assert_eq!(
+            fs::read_dir(moved.path().join("journal")).unwrap().count(),
+            0
+        );
+    }
+}
+
+// Finding M3.
+#[test]
+fn a_store_with_two_names_has_one_set_of_locks() {
+    let home = Home::new();
+    let real = home.folder().join("real");
+    let link = home.folder().join("link");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, &link).unwrap();
+    for name in ["real", "link", "real/../link"] {
+        let place = home.folder().join(name);
+        let chat = [
+            "--db",
+            place.to_str().unwrap(),
+            "chat",
+            "-p",
+            "offline",
+            "hello",
+        ];
+        home.allm().args(chat).run().ok();
+    }
+    let names = fs::read_dir(home.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    assert!(names.contains(&"real.erase.lock".to_owned()), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.starts_with("link.")),
+        "{names:?}"
+    );
+}
+
+// Finding M5.
+#[tokio::test(flavor = "multi_thread")]
+async fn changing_the_embedder_and_making_users_do_not_wait_for_each_other() {
+    let home = Home::new();
+    let options = || {
+        let uri = home.path().join("lancedb").display().to_string();
+        Options::new(home.path(), uri, Lazy::new(Source::Bundled))
+    };
+    let store = Store::open(options()).await.unwrap();
+    let making = async {
+        for number in 0..40 {
+            store.ensure_user(&format!("user {number}")).await.unwrap();
+        }
+    };
+    let changing = async {
+        for _ in 0..6 {
+            change_embedder(&options()).await.unwrap();
+        }
+    };
+    let both = async { tokio::join!(making, changing) };
+    let ended = tokio::time::timeout(Duration::from_mins(1), both).await;
+    assert!(ended.is_ok(), "they wait for each other for ever");
+    assert_eq!(store.list_users().await.unwrap().len(), 40);
+}

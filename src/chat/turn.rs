@@ -6,7 +6,6 @@ use super::{Chat, Quotes, SearchMemory};
 use crate::agent::Transcript;
 use crate::conversation::title;
 use crate::provider::ProviderError;
-use crate::redact::redact;
 use crate::store::{self, Interaction, Session, Turn};
 
 impl Chat {
@@ -23,7 +22,7 @@ impl Chat {
             max_tokens: settings.options.max_tokens.map(i64::from),
             seed: settings.options.seed,
             system_prompt: settings.system.clone(),
-            title: Some(title(&redact(query).0)),
+            title: Some(title(&self.memory.store.cleaned_text(query))),
             metadata: "{}".to_owned(),
             ..Session::default()
         });

@@ -12,8 +12,12 @@ use crate::chat::Memory;
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
+use crate::redact::Redactor;
 use crate::store::{self, Options, Store};
 use crate::ui::Ui;
+
+/// The variable that holds the key of an OpenAI-compatible server.
+const KEY: &str = "OPENAI_API_KEY";
 
 /// Returns the data directory.
 pub fn home(named: Option<&Path>) -> Result<PathBuf> {
@@ -62,7 +66,10 @@ pub async fn options(
         None => home.join("lancedb").display().to_string(),
     };
     Ok(Options {
-        redact,
+        redact: match redact {
+            true => Redactor::new(variable(KEY)),
+            false => Redactor::off(),
+        },
         notice: ui.notice(),
         ..Options::new(home, uri, Lazy::new(source))
     })
@@ -124,15 +131,19 @@ pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings
         "offline" => Kind::Offline,
         other => bail!("there is no provider `{other}`: choose auto, ollama, openai or offline"),
     };
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Ok(provider::Settings {
         kind,
         base_url: args.base_url.clone(),
         ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
         openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
-        openai_key: variable("OPENAI_API_KEY"),
+        openai_key: variable(KEY),
         connect_timeout: Duration::from_secs(config.connect_timeout_s),
         idle_timeout: Duration::from_secs(config.idle_timeout_s),
         retries: config.retries,
     })
+}
+
+/// Returns what a variable of the environment says, if anything.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -13,6 +13,7 @@ use super::locks::{Closed, Locks, Notice};
 use super::tables::{Interaction, Passage, ReactCycle, Scope, Session, Table, User, registry};
 use super::vocabulary::Sample;
 use crate::embedder::Lazy;
+use crate::redact::Redactor;
 
 /// Says where a store is and what embeds its text.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ pub struct Options {
     /// An absolute path, or a LanceDB URI with a scheme.
     pub uri: String,
     pub embedder: Lazy,
-    /// Whether well-known secrets are taken out of what is stored.
-    pub redact: bool,
+    /// What takes secrets out of what is stored.
+    pub redact: Redactor,
     /// Tells the person that somebody has to be waited for.
     pub notice: Notice,
 }
@@ -35,7 +36,7 @@ impl Options {
             home: home.into(),
             uri: uri.into(),
             embedder,
-            redact: true,
+            redact: Redactor::default(),
             notice: Arc::new(|_| {}),
         }
     }

@@ -29,6 +29,7 @@ mod privacy;
 mod recall;
 mod removal;
 mod search;
+mod secrets;
 mod server_faults;
 mod shell;
 mod sql;

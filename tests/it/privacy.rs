@@ -1,4 +1,4 @@
-//! Nothing is leaked: secrets are left out of what is stored, and what is said in private is written nowhere.
+//! Nothing is leaked: what is said in private is written nowhere, and what is said goes where it is to go.
 
 use std::fs;
 use std::path::Path;
@@ -26,62 +26,8 @@ pub fn files_with(folder: &Path, text: &[u8]) -> Vec<String> {
 }
 
 /// Put together here, so that no scanner takes this file for a leak.
-fn key() -> String {
+pub fn key() -> String {
     format!("sk-proj-{}", "aB3dE5gH7jK9mN1p".repeat(3))
-}
-
-#[test]
-fn secrets_are_left_out_of_everything_that_is_stored() {
-    let home = Home::new();
-    let key = key();
-    let answer = format!("Your key {key} is fine.");
-    let server = server::ollama(move |_| answer.clone());
-    let ask = |args: &[&str], text: &str| {
-        let run = home.allm().env("OLLAMA_HOST", &server.url);
-        let run = run.args(["chat", "-p", "ollama", "--json"]);
-        run.args(args.iter().copied()).stdin(text).run().ok()
-    };
-    let output = ask(&[], &format!("is {key} a good key?\nand now?\n"));
-    let turns = output.json();
-    // The person sees what was said, and the server what was asked.
-    assert_eq!(turns[0]["response"], format!("Your key {key} is fine."));
-    assert_eq!(
-        (&turns[0]["redacted"], &turns[1]["redacted"]),
-        (&json!(2), &json!(1))
-    );
-    assert!(
-        output
-            .stderr
-            .contains("2 secrets left out of what is stored"),
-        "{}",
-        output.stderr
-    );
-    assert!(
-        server
-            .requests()
-            .iter()
-            .any(|(_, body)| body.contains(&key))
-    );
-    assert_eq!(
-        files_with(home.path(), key.as_bytes()),
-        Vec::<String>::new()
-    );
-    let shown = home.allm().args(["last", "--json"]).ok_json();
-    assert!(
-        shown
-            .to_string()
-            .contains("Your key [REDACTED:openai] is fine."),
-        "{shown}"
-    );
-    let id = turns[1]["interaction_id"].as_str().unwrap();
-    let context = home.allm().args(["context", id]).run().ok().stdout;
-    assert!(
-        context.contains("[REDACTED:openai]") && !context.contains(&key),
-        "{context}"
-    );
-
-    ask(&["--no-redact"], &format!("keep {key}\n"));
-    assert!(!files_with(home.path(), key.as_bytes()).is_empty());
 }
 
 #[test]

@@ -98,9 +98,7 @@ impl Store {
             turn.session.user_id.clone_from(user_id);
             turn.interaction.user_id.clone_from(user_id);
             let size = size(turn);
-            if self.options.redact {
-                turn.clean();
-            }
+            turn.clean(&self.options.redact);
             redacted += turn.redacted;
             remember_size(&mut turn.interaction.metadata, size);
         }

@@ -9,7 +9,6 @@ use super::journal::{Journal, Line, Partial};
 use super::passages::{Findable, findable};
 use super::turn::clean_step;
 use crate::conversation::Status;
-use crate::redact::{clean, settled};
 use crate::store::embedding::mean;
 use crate::store::open::Store;
 use crate::store::tables::context::{Base, pack};
@@ -37,14 +36,13 @@ impl Store {
 
     /// Makes durable what has come of a turn that runs.
     pub fn note(&self, journal: &mut Journal, turn: &Turn, mut partial: Partial) -> Result<()> {
-        if self.options.redact {
-            for text in [&mut partial.said, &mut partial.thought] {
-                text.truncate(settled(text).len());
-                clean(text);
-            }
-            partial.steps.iter_mut().for_each(|step| {
-                clean_step(step);
-            });
+        let redactor = &self.options.redact;
+        for text in [&mut partial.said, &mut partial.thought] {
+            text.truncate(redactor.settled(text).len());
+            redactor.clean(text);
+        }
+        for step in &mut partial.steps {
+            clean_step(step, redactor);
         }
         journal.note(&turn.interaction.interaction_id, partial)
     }
@@ -52,18 +50,14 @@ impl Store {
     /// Returns a turn as it is stored.
     fn cleaned(&self, turn: &Turn) -> Turn {
         let mut turn = turn.clone();
-        if self.options.redact {
-            turn.clean();
-        }
+        turn.clean(&self.options.redact);
         turn
     }
 
     /// Returns a text as it is stored.
     pub fn cleaned_text(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if self.options.redact {
-            clean(&mut text);
-        }
+        self.options.redact.clean(&mut text);
         text
     }
 

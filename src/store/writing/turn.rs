@@ -1,10 +1,9 @@
 //! A turn as it is written down: all that is recorded of it, without its secrets.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::conversation::Step;
-use crate::redact::clean;
+use crate::redact::Redactor;
 use crate::store::tables::{Interaction, Session};
 
 /// Holds all that is recorded of a turn; embeddings and passages are made from it.
@@ -35,9 +34,11 @@ pub struct Turn {
 
 impl Turn {
     /// Takes the secrets out.
-    pub fn clean(&mut self) {
+    pub fn clean(&mut self, redactor: &Redactor) {
+        let clean = |text: &mut String| redactor.clean(text);
         let (session, interaction) = (&mut self.session, &mut self.interaction);
         clean(&mut session.system_prompt);
+        clean(&mut session.metadata);
         session.title.as_mut().map(clean);
         let mut count = clean(&mut interaction.query) + clean(&mut interaction.response);
         clean(&mut interaction.metadata);
@@ -46,26 +47,18 @@ impl Turn {
             .iter_mut()
             .map(clean)
             .sum::<usize>();
-        count += self.steps.iter_mut().map(clean_step).sum::<usize>();
+        let steps = self.steps.iter_mut();
+        count += steps.map(|step| clean_step(step, redactor)).sum::<usize>();
         self.redacted += count;
     }
 }
 
 /// Takes the secrets out of a step. Returns how many there were.
-pub fn clean_step(step: &mut Step) -> usize {
-    let mut count = clean(&mut step.thought) + clean(&mut step.observation);
-    step.error.as_mut().map(clean);
+pub fn clean_step(step: &mut Step, redactor: &Redactor) -> usize {
+    let mut count = redactor.clean(&mut step.thought) + redactor.clean(&mut step.observation);
+    step.error.as_mut().map(|error| redactor.clean(error));
     if let Some(action) = &mut step.action {
-        count += clean_value(&mut action.arguments);
+        count += redactor.clean_value(&mut action.arguments);
     }
     count
-}
-
-fn clean_value(value: &mut Value) -> usize {
-    match value {
-        Value::String(text) => clean(text),
-        Value::Array(values) => values.iter_mut().map(clean_value).sum(),
-        Value::Object(values) => values.values_mut().map(clean_value).sum(),
-        _ => 0,
-    }
 }

@@ -78,6 +78,7 @@ impl Agent {
             model: self.model.clone(),
             messages,
             tools: if as_text { Vec::new() } else { tools.to_vec() },
+            may_call: true,
             options: self.options.clone(),
             stop: if as_text {
                 vec![STOP.to_owned()]

@@ -89,6 +89,7 @@ async fn learn(
             Message::User(conversation),
         ],
         tools: Vec::new(),
+        may_call: false,
         options: Options {
             temperature: Some(0.0),
             max_tokens: None,

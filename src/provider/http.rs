@@ -1,53 +1,41 @@
-//! HTTP as every server here wants it: a JSON body out, lines in, with retries, time limits and errors that say what happened.
+//! HTTP as every server here wants it: JSON out and in, with time limits and errors that say what happened.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::Value;
 
-use super::lines::Lines;
+use super::failure::Refusal;
+use super::said::read;
 use super::url::{is_loopback, shown};
-use super::{ChatEvent, ChatStream, ProviderError, Settings};
+use super::{ProviderError, Settings};
 use crate::conversation::cut;
 
-/// The longest wait that a server may ask for before a request is tried again.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How long a question may take that a turn waits for.
 const ASIDE: Duration = Duration::from_secs(3);
 /// How long a list of models may take.
 const LISTING: Duration = Duration::from_secs(10);
 
-/// The longest answer that is read, in bytes; a server that sends more does not end.
-const LONGEST_ANSWER: usize = 16 << 20;
-
-/// Turns the lines of an answer into events.
-pub trait Decode: Send + 'static {
-    /// Decodes one line.
-    fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError>;
-    /// Returns what is left when the server has closed the connection.
-    fn end(&mut self) -> Vec<ChatEvent>;
-}
-
-/// Says why a line could not be decoded.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DecodeError {
-    Malformed(String),
-    /// The line carries the server's own error.
-    Reported(String),
-}
+/// The longest document that is read, in bytes.
+const LONGEST_DOCUMENT: usize = 16 << 20;
+/// The most that is read of an error, in bytes.
+const LONGEST_ERROR: usize = 64 << 10;
 
 /// Speaks HTTP with one server.
 #[derive(Clone)]
 pub struct Http {
-    provider: &'static str,
+    pub provider: &'static str,
     client: Client,
     /// Without a slash at the end.
     base: String,
     key: Option<String>,
-    idle: Duration,
-    retries: u32,
+    /// The longest silence.
+    pub idle: Duration,
+    /// How often a request is tried again.
+    pub retries: u32,
 }
 
 impl Http {
@@ -97,14 +85,34 @@ impl Http {
             .await
             .map_err(|error| self.unreachable(&error))?;
         if !response.status().is_success() {
-            return Err(self.refused(response, "").await);
+            return Err(self.refused(response, "").await.error);
         }
-        let broken = |error: reqwest::Error| ProviderError::Broken {
-            provider: self.provider,
-            reason: reason(&error),
-        };
-        let text = response.text().await.map_err(broken)?;
+        let (body, whole) = self.body(response, LONGEST_DOCUMENT).await;
+        whole?;
+        let text = String::from_utf8_lossy(&body);
         serde_json::from_str(&text).map_err(|error| self.malformed(&error.to_string(), &text))
+    }
+
+    /// Reads a body up to some length. Returns what has come, and whether that is all.
+    async fn body(
+        &self,
+        response: Response,
+        longest: usize,
+    ) -> (Vec<u8>, Result<(), ProviderError>) {
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        loop {
+            match tokio::time::timeout(self.idle, chunks.next()).await {
+                Ok(None) => return (body, Ok(())),
+                Ok(Some(Ok(chunk))) => body.extend_from_slice(&chunk),
+                Ok(Some(Err(error))) => return (body, Err(self.broken(reason(&error)))),
+                Err(_) => return (body, Err(self.stalled())),
+            }
+            if body.len() > longest {
+                let error = self.broken(format!("it is longer than {} kiB", longest >> 10));
+                return (body, Err(error));
+            }
+        }
     }
 
     /// Posts a small JSON document and reads another.
@@ -114,110 +122,27 @@ impl Http {
             .await
     }
 
-    /// Sends `body` and decodes the answer as it comes.
-    pub fn stream(
-        &self,
-        path: &str,
-        body: String,
-        model: String,
-        mut decoder: impl Decode,
-    ) -> ChatStream {
-        let http = self.clone();
-        let url = format!("{}{path}", self.base);
-        Box::pin(async_stream::try_stream! {
-            yield ChatEvent::Sent(body.clone());
-            let mut attempt = 0;
-            let response = loop {
-                match http.post(&url, &body, &model).await {
-                    Ok(response) => break response,
-                    Err((error, wait)) => {
-                        let delay = wait.filter(|_| attempt < http.retries).map(|wait| wait.unwrap_or_else(|| backoff(attempt)));
-                        let Some(delay) = delay.filter(|delay| *delay <= LONGEST_WAIT) else { Err(error)?; return };
-                        attempt += 1;
-                        yield ChatEvent::Retry { reason: error.to_string(), delay };
-                        tokio::time::sleep(delay).await;
-                    }
-                }
-            };
-            let mut chunks = response.bytes_stream();
-            let mut lines = Lines::default();
-            let mut received = 0;
-            loop {
-                let chunk = tokio::time::timeout(http.idle, chunks.next()).await.map_err(|_| http.stalled())?;
-                let complete = match &chunk {
-                    Some(Ok(chunk)) => {
-                        received += chunk.len();
-                        lines.push(chunk).map_err(|reason| http.broken(reason))?
-                    }
-                    Some(Err(error)) => Err(http.broken(reason(error)))?,
-                    None => lines.finish().into_iter().collect(),
-                };
-                if received > LONGEST_ANSWER {
-                    Err(http.broken(format!("it is longer than {} MiB", LONGEST_ANSWER >> 20)))?;
-                }
-                for line in complete {
-                    let events = decoder.line(&line).map_err(|error| match error {
-                        DecodeError::Malformed(reason) => http.malformed(&reason, &line),
-                        DecodeError::Reported(message) => ProviderError::Reported { provider: http.provider, message },
-                    })?;
-                    for event in events {
-                        let done = matches!(event, ChatEvent::Done(_));
-                        yield event;
-                        if done {
-                            return;
-                        }
-                    }
-                }
-                if chunk.is_none() {
-                    break;
-                }
-            }
-            let rest = decoder.end();
-            let whole = rest.iter().any(|event| matches!(event, ChatEvent::Done(_)));
-            for event in rest {
-                yield event;
-            }
-            if !whole {
-                Err(http.broken("the connection closed before the answer ended".to_owned()))?;
-            }
-        })
-    }
-
-    /// Sends the request once. With an error comes whether it may be tried again, and after what wait the server asks for.
-    async fn post(
-        &self,
-        url: &str,
-        body: &str,
-        model: &str,
-    ) -> Result<Response, (ProviderError, Option<Option<Duration>>)> {
+    /// Sends the request once.
+    pub async fn post(&self, path: &str, body: &str, model: &str) -> Result<Response, Failed> {
         let request = self
             .client
-            .post(url)
+            .post(format!("{}{path}", self.base))
             .header("content-type", "application/json")
             .body(body.to_owned());
-        let sent = tokio::time::timeout(self.idle, self.signed(request).send()).await;
-        let response = match sent {
-            Err(_) => return Err((self.stalled(), None)),
-            Ok(Err(error)) => {
-                let again = error.is_connect() && !error.is_timeout();
-                return Err((self.unreachable(&error), again.then_some(None)));
-            }
-            Ok(Ok(response)) => response,
+        let failed = |error, may_pass| Failed {
+            error,
+            may_pass,
+            wait: None,
         };
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
+        match tokio::time::timeout(self.idle, self.signed(request).send()).await {
+            Err(_) => Err(failed(self.stalled(), false)),
+            Ok(Err(error)) => {
+                let may_pass = error.is_connect() && !error.is_timeout();
+                Err(failed(self.unreachable(&error), may_pass))
+            }
+            Ok(Ok(response)) if response.status().is_success() => Ok(response),
+            Ok(Ok(response)) => Err(self.refused(response, model).await),
         }
-        let busy = matches!(status.as_u16(), 429 | 502 | 503 | 504);
-        let wait = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.trim().parse().ok());
-        Err((
-            self.refused(response, model).await,
-            busy.then_some(wait.map(Duration::from_secs)),
-        ))
     }
 
     fn signed(&self, request: RequestBuilder) -> RequestBuilder {
@@ -235,21 +160,21 @@ impl Http {
         }
     }
 
-    fn stalled(&self) -> ProviderError {
+    pub fn stalled(&self) -> ProviderError {
         ProviderError::Stalled {
             provider: self.provider,
             seconds: self.idle.as_secs(),
         }
     }
 
-    fn broken(&self, reason: String) -> ProviderError {
+    pub fn broken(&self, reason: String) -> ProviderError {
         ProviderError::Broken {
             provider: self.provider,
             reason,
         }
     }
 
-    fn malformed(&self, reason: &str, line: &str) -> ProviderError {
+    pub fn malformed(&self, reason: &str, line: &str) -> ProviderError {
         ProviderError::Malformed {
             provider: self.provider,
             reason: reason.to_owned(),
@@ -258,88 +183,56 @@ impl Http {
     }
 
     /// Turns a response that is no success into an error with the server's own words.
-    async fn refused(&self, response: Response, model: &str) -> ProviderError {
-        const LONGEST: usize = 64 << 10;
-        let (provider, status) = (self.provider, response.status());
+    async fn refused(&self, response: Response, model: &str) -> Failed {
+        let refusal = Refusal {
+            provider: self.provider,
+            model,
+            status: response.status(),
+            with_key: self.key.is_some(),
+        };
         let to = response.headers().get("location");
-        if let (true, Some(to)) = (status.is_redirection(), to) {
-            let to = shown(&String::from_utf8_lossy(to.as_bytes()));
-            return ProviderError::Redirect { provider, to };
+        if let (true, Some(to)) = (refusal.status.is_redirection(), to) {
+            let error = ProviderError::Redirect {
+                provider: self.provider,
+                to: shown(&String::from_utf8_lossy(to.as_bytes())),
+            };
+            return Failed {
+                error,
+                may_pass: false,
+                wait: None,
+            };
         }
-        let mut body = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Ok(Some(Ok(chunk))) = tokio::time::timeout(self.idle, chunks.next()).await {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST {
-                break;
-            }
-        }
-        let message = message(&String::from_utf8_lossy(&body)).unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or("no reason given")
-                .to_owned()
-        });
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                ProviderError::Unauthorized { provider, message }
-            }
-            StatusCode::NOT_FOUND
-                if !model.is_empty()
-                    && message.contains("model")
-                    && !refuses_tools(status, &message) =>
-            {
-                ProviderError::NoSuchModel {
-                    provider,
-                    model: model.to_owned(),
-                    message,
-                }
-            }
-            _ if refuses_tools(status, &message) => ProviderError::NoTools {
-                provider,
-                model: model.to_owned(),
-                message,
-            },
-            _ => ProviderError::Status {
-                provider,
-                status: status.as_u16(),
-                message,
-            },
+        let wait = response.headers().get("retry-after");
+        let wait = wait.and_then(|value| wait_until(value.to_str().ok()?));
+        let (body, _) = self.body(response, LONGEST_ERROR).await;
+        let said = read(&String::from_utf8_lossy(&body));
+        Failed {
+            may_pass: refusal.may_pass(&said),
+            error: refusal.error(said),
+            wait,
         }
     }
 }
 
-/// Returns whether a server refused a request for the tools in it: `… does not support tools` (Ollama), `tools param requires --jinja
-/// flag` (llama.cpp), `"auto" tool choice requires --enable-auto-tool-choice` (vLLM), `No endpoints found that support tool use`.
-fn refuses_tools(status: StatusCode, message: &str) -> bool {
-    let message = message.to_lowercase();
-    matches!(status.as_u16(), 400 | 404 | 422 | 500 | 501)
-        && message.contains("tool")
-        && ["support", "require", "not enabled"]
-            .iter()
-            .any(|word| message.contains(word))
+/// Says why a request was not answered, whether it may be if it is sent again, and when the server wants it.
+pub struct Failed {
+    pub error: ProviderError,
+    pub may_pass: bool,
+    pub wait: Option<Duration>,
 }
 
-/// Finds the message in an error body: `{"error": "…"}`, `{"error": {"message": "…"}}`, `{"message": "…"}`, or plain text.
-fn message(body: &str) -> Option<String> {
-    let json: Option<Value> = serde_json::from_str(body).ok();
-    let found = json.as_ref().and_then(|json| {
-        let error = &json["error"];
-        [error, &error["message"], &json["message"]]
-            .into_iter()
-            .find_map(Value::as_str)
-    });
-    let text = cut(found.unwrap_or(body).trim(), 300);
-    (!text.is_empty()).then_some(text)
-}
-
-/// Returns 250 ms, doubled with each attempt, and spread by half so that many clients do not come back at once.
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(250 << attempt.min(8)).mul_f64(0.5 + fastrand::f64())
+/// Reads how long a server wants to be left alone: seconds, or a date.
+fn wait_until(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let until = DateTime::parse_from_rfc2822(text.trim()).ok()?;
+    // What has passed is no wait.
+    Some((until.to_utc() - Utc::now()).to_std().unwrap_or_default())
 }
 
 /// Returns what is at the bottom of an error, without the number of the operating system.
-fn reason(error: &reqwest::Error) -> String {
+pub fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".to_owned();
     }
@@ -364,15 +257,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_own_message_is_found() {
-        for body in [
-            r#"{"error":"no"}"#,
-            r#"{"error":{"message":"no"}}"#,
-            r#"{"message":"no"}"#,
-            " no\n",
-        ] {
-            assert_eq!(message(body).as_deref(), Some("no"), "{body}");
-        }
-        assert_eq!(message(""), None);
+    fn a_wait_is_a_number_or_a_date() {
+        assert_eq!(wait_until("2"), Some(Duration::from_secs(2)));
+        assert_eq!(wait_until(" 0.5 "), Some(Duration::from_millis(500)));
+        assert_eq!(wait_until("soon"), None);
+        assert_eq!(wait_until("-1"), None);
+        let past = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(wait_until(past), Some(Duration::ZERO));
+        let soon = (Utc::now() + Duration::from_secs(20)).to_rfc2822();
+        let soon = wait_until(&soon.replace("+0000", "GMT")).unwrap();
+        assert!((18..=20).contains(&soon.as_secs()), "{soon:?}");
     }
 }

@@ -1,11 +1,15 @@
 //! Speaks to a model: requests in, a stream of events out, one file per wire format.
 
 mod connect;
+mod error;
+mod failure;
 mod http;
 mod lines;
 mod offline;
 mod ollama;
 mod openai;
+mod said;
+mod stream;
 mod url;
 
 use std::sync::Arc;
@@ -17,6 +21,7 @@ use futures::stream::BoxStream;
 use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
 
 pub use connect::connect;
+pub use error::ProviderError;
 pub use offline::Offline;
 pub use ollama::Ollama;
 pub use openai::OpenAi;
@@ -43,6 +48,8 @@ pub struct ChatRequest {
     pub model: String,
     pub messages: Vec<Message>,
     pub tools: Vec<ToolSpec>,
+    /// Whether the model may call the tools; else they only explain the calls among the messages.
+    pub may_call: bool,
     pub options: Options,
     /// Texts at which the model is to stop.
     pub stop: Vec<String>,
@@ -103,126 +110,11 @@ pub struct Settings {
     pub retries: u32,
 }
 
-/// Says why a provider did not answer; [`ProviderError::hint`] says what to do about it.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ProviderError {
-    #[error("cannot reach {provider} at `{url}`: {reason}")]
-    Unreachable {
-        provider: &'static str,
-        url: String,
-        reason: String,
-    },
-    #[error("{provider} has no model `{model}`: {message}")]
-    NoSuchModel {
-        provider: &'static str,
-        model: String,
-        message: String,
-    },
-    /// The model, or the server for it, takes no tools; ask without them.
-    #[error("{provider} offers `{model}` no tools: {message}")]
-    NoTools {
-        provider: &'static str,
-        model: String,
-        message: String,
-    },
-    #[error("{provider} has no model")]
-    NoModel { provider: &'static str },
-    #[error("{provider} refused the key: {message}")]
-    Unauthorized {
-        provider: &'static str,
-        message: String,
-    },
-    #[error("`{url}` wants a key, and `OPENAI_API_KEY` is not set")]
-    NoKey { url: String },
-    #[error("{provider} sends you on to `{to}`")]
-    Redirect { provider: &'static str, to: String },
-    #[error("{provider} answered {status}: {message}")]
-    Status {
-        provider: &'static str,
-        status: u16,
-        message: String,
-    },
-    #[error("{provider} reported: {message}")]
-    Reported {
-        provider: &'static str,
-        message: String,
-    },
-    #[error("the answer of {provider} broke off: {reason}")]
-    Broken {
-        provider: &'static str,
-        reason: String,
-    },
-    #[error("{provider} was silent for {seconds} s")]
-    Stalled {
-        provider: &'static str,
-        seconds: u64,
-    },
-    #[error("cannot read what {provider} sent: {reason}: `{line}`")]
-    Malformed {
-        provider: &'static str,
-        reason: String,
-        line: String,
-    },
-    #[error("`{url}` is not a base URL: {reason}")]
-    BadUrl { url: String, reason: String },
-}
-
 /// Holds the provider that [`connect`] found.
 pub struct Connected {
     pub provider: Arc<dyn Provider>,
     /// What the person should know about the choice.
     pub notice: Option<String>,
-}
-
-impl ProviderError {
-    /// Returns what a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            ProviderError::Unreachable {
-                provider: "Ollama", ..
-            } => "start it with `ollama serve`, or choose another provider with `--provider`"
-                .to_owned(),
-            ProviderError::Unreachable { .. } | ProviderError::BadUrl { .. } => {
-                "check `--base-url`, or choose another provider with `--provider`".to_owned()
-            }
-            ProviderError::NoSuchModel {
-                provider: "Ollama",
-                model,
-                ..
-            } => {
-                format!("fetch it with `ollama pull {model}`, or list what is there with `/model`")
-            }
-            ProviderError::NoSuchModel { .. } => "list what is there with `/model`".to_owned(),
-            ProviderError::NoTools { .. } => {
-                "let it write its calls as text with `--react text`, or none with `--no-tools`"
-                    .to_owned()
-            }
-            ProviderError::NoModel { provider: "Ollama" } => {
-                "fetch one with `ollama pull llama3.2`".to_owned()
-            }
-            ProviderError::NoModel { .. } => "name one with `--model`".to_owned(),
-            ProviderError::Unauthorized { .. } => "check the key in `OPENAI_API_KEY`".to_owned(),
-            ProviderError::NoKey { .. } => {
-                "set `OPENAI_API_KEY`, or choose another provider with `--provider`".to_owned()
-            }
-            ProviderError::Stalled { .. } => {
-                "raise `idle_timeout_s` in config.toml if the model is only slow".to_owned()
-            }
-            ProviderError::Redirect { .. } => {
-                "what you say goes to no other server unless you name it with `--base-url`"
-                    .to_owned()
-            }
-            ProviderError::Status { status: 429, .. } => {
-                "the server limits how often it may be asked; wait and try again".to_owned()
-            }
-            ProviderError::Malformed { .. } => {
-                "check that `--base-url` and `--provider` fit together".to_owned()
-            }
-            ProviderError::Status { .. }
-            | ProviderError::Reported { .. }
-            | ProviderError::Broken { .. } => return None,
-        })
-    }
 }
 
 /// Returns tools in the form that both APIs take.
@@ -233,11 +125,20 @@ fn offered(tools: &[ToolSpec]) -> serde_json::Value {
         .collect()
 }
 
+/// Returns the arguments of a call as they go back to the model: an object, whatever it wrote. Servers take nothing else, and the model
+/// is told in the call's place what was wrong.
+fn arguments(call: &ToolCall) -> serde_json::Value {
+    match call.arguments.is_object() {
+        true => call.arguments.clone(),
+        false => serde_json::json!({}),
+    }
+}
+
 #[cfg(test)]
 mod testing {
     use super::ChatEvent;
-    use super::http::Decode;
     use super::lines::Lines;
+    use super::stream::Decode;
 
     /// Checks that a recorded answer decodes to the same events whole and cut at every byte.
     #[track_caller]

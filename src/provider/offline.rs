@@ -39,7 +39,7 @@ impl Provider for Offline {
     }
 
     fn chat(&self, request: ChatRequest) -> ChatStream {
-        let can_search = request.tools.iter().any(|tool| tool.name == SEARCH);
+        let can_search = request.may_call && request.tools.iter().any(|tool| tool.name == SEARCH);
         let mut events = match request.messages.last() {
             Some(Message::User(text)) if can_search => {
                 vec![ChatEvent::ToolCall(ToolCall {

@@ -3,7 +3,10 @@
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
-use super::http::{Decode, DecodeError, Http};
+use super::http::Http;
+use super::said::find;
+use super::stream::{Decode, DecodeError};
+use super::url::connectable;
 use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError, Settings};
 use crate::conversation::{Message, ToolCall, Usage};
 
@@ -37,7 +40,9 @@ impl Provider for Ollama {
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>> {
         Box::pin(async {
             let tags = self.0.get_json("/api/tags").await?;
-            let Some(models) = tags["models"].as_array() else {
+            // A list in OpenAI's form, too, is that of llama.cpp, which speaks nothing else of this API.
+            let list = tags["models"].as_array().filter(|_| tags["data"].is_null());
+            let Some(models) = list else {
                 return Err(ProviderError::Malformed {
                     provider: "Ollama",
                     reason: "no list of models".to_owned(),
@@ -77,8 +82,7 @@ pub fn base_url(host: &str) -> String {
     } else {
         format!("http://{host}:{PORT}")
     };
-    // The address that a server listens on everywhere is none to connect to.
-    url.replacen("://0.0.0.0", "://127.0.0.1", 1)
+    connectable(url)
 }
 
 /// Returns the request body. The messages come last, so that a longer conversation shares the beginning of a shorter one.
@@ -103,7 +107,8 @@ fn body(request: &ChatRequest) -> String {
     if let Some(format) = &request.format {
         body["format"] = format.clone();
     }
-    if !request.tools.is_empty() {
+    // There is no other way to keep the model from calling them.
+    if !request.tools.is_empty() && request.may_call {
         body["tools"] = super::offered(&request.tools);
     }
     let mut calls: Vec<&ToolCall> = Vec::new();
@@ -115,7 +120,7 @@ fn body(request: &ChatRequest) -> String {
             Message::Assistant { text, calls: made } if made.is_empty() => json!({"role": "assistant", "content": text}),
             Message::Assistant { text, calls: made } => {
                 calls.extend(made);
-                let made: Vec<_> = made.iter().map(|call| json!({"function": {"name": call.name, "arguments": call.arguments}})).collect();
+                let made: Vec<_> = made.iter().map(|call| json!({"function": {"name": call.name, "arguments": super::arguments(call)}})).collect();
                 json!({"role": "assistant", "content": text, "tool_calls": made})
             }
             Message::Tool { call_id, text } => {
@@ -141,8 +146,8 @@ impl Decode for Decoder {
         }
         let line: Value = serde_json::from_str(line)
             .map_err(|error| DecodeError::Malformed(error.to_string()))?;
-        if let Some(error) = line["error"].as_str() {
-            return Err(DecodeError::Reported(error.to_owned()));
+        if let Some(said) = find(&line) {
+            return Err(DecodeError::Reported(said));
         }
         let message = &line["message"];
         let text = |name: &str| {
@@ -275,6 +280,7 @@ mod tests {
             },
             stop: vec!["\nObservation:".into()],
             format: Some(json!({"type": "object"})),
+            may_call: true,
         };
         assert_eq!(
             body(&request),
@@ -302,6 +308,7 @@ mod tests {
         for (host, url) in [
             ("localhost", "http://localhost:11434"),
             ("0.0.0.0", "http://127.0.0.1:11434"),
+            ("[::]", "http://[::1]:11434"),
             ("box:8080", "http://box:8080"),
             ("http://box:8080/", "http://box:8080"),
             ("https://box", "https://box"),

@@ -1,5 +1,7 @@
 //! What a URL names, and how it is shown.
 
+use std::net::IpAddr;
+
 use reqwest::Url;
 
 /// Returns a URL without the name and password in it.
@@ -21,17 +23,32 @@ pub fn shown(url: &str) -> String {
 
 /// Returns whether a URL names this machine.
 pub fn is_loopback(url: &str) -> bool {
-    let parsed = Url::parse(url);
-    let host = parsed
-        .as_ref()
-        .ok()
-        .and_then(Url::host_str)
-        .unwrap_or_default();
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    match address(url) {
+        Some(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
+        None => Url::parse(url).is_ok_and(|url| url.host_str() == Some("localhost")),
+    }
+}
+
+/// Returns the host of a URL, where it is a number.
+fn address(url: &str) -> Option<IpAddr> {
+    let parsed = Url::parse(url).ok()?;
+    parsed.host_str()?.trim_matches(['[', ']']).parse().ok()
+}
+
+/// Returns a URL with this machine in the place of the address that a server listens on everywhere, which is none to connect to.
+pub fn connectable(url: String) -> String {
+    let here = match address(&url) {
+        Some(IpAddr::V4(address)) if address.is_unspecified() => "127.0.0.1",
+        Some(IpAddr::V6(address)) if address.is_unspecified() => "[::1]",
+        _ => return url,
+    };
+    let Ok(mut parsed) = Url::parse(&url) else {
+        return url;
+    };
+    match parsed.set_host(Some(here)) {
+        Ok(()) => parsed.to_string().trim_end_matches('/').to_owned(),
+        Err(_) => url,
+    }
 }
 
 #[cfg(test)]
@@ -46,14 +63,33 @@ mod tests {
         );
         assert_eq!(shown("http://localhost:1/v1"), "http://localhost:1/v1");
         assert!(
-            ["http://localhost", "http://127.0.0.2:1", "http://[::1]:1"]
-                .into_iter()
-                .all(is_loopback)
+            [
+                "http://localhost",
+                "http://127.0.0.2:1",
+                "http://[::1]:1",
+                "http://0.0.0.0:1",
+                "http://[::]/v1",
+                "http://[::ffff:127.0.0.1]",
+            ]
+            .into_iter()
+            .all(is_loopback)
         );
         assert!(
             !["http://example.com", "http://127.0.0.1.example.com", "x"]
                 .into_iter()
                 .any(is_loopback)
         );
+    }
+
+    #[test]
+    fn the_address_of_all_addresses_is_this_machine() {
+        for (url, expected) in [
+            ("http://0.0.0.0:11434", "http://127.0.0.1:11434"),
+            ("http://[::]:1/v1", "http://[::1]:1/v1"),
+            ("http://u:p@0.0.0.0", "http://u:p@127.0.0.1"),
+            ("http://0.0.0.0.example.com/", "http://0.0.0.0.example.com/"),
+        ] {
+            assert_eq!(connectable(url.to_owned()), expected);
+        }
     }
 }

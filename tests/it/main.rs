@@ -10,6 +10,7 @@ mod tidy;
 
 mod agent;
 mod clock;
+mod compatible;
 mod crashes;
 mod data_exports;
 mod embedding;

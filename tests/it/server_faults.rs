@@ -217,11 +217,16 @@ fn a_busy_server_is_asked_again_before_the_first_byte_only() {
     ollama_chat(&home, &patient, &["--model", "m", "hi"])
         .run()
         .fails(1);
+    let spent = json!({"error": {"message": "no money", "code": "insufficient_quota"}});
+    let spent = Server::start(move |_| Reply::json(429, &spent));
     let broken = Server::start(|_| Reply::text(500, "text/plain", "broken"));
-    ollama_chat(&home, &broken, &["--model", "m", "hi"])
-        .run()
-        .fails(1);
-    assert_eq!((patient.requests().len(), broken.requests().len()), (1, 1));
+    for server in [&spent, &broken] {
+        ollama_chat(&home, server, &["--model", "m", "hi"])
+            .run()
+            .fails(1);
+    }
+    let asked = [&patient, &spent, &broken].map(|server| server.requests().len());
+    assert_eq!(asked, [1, 1, 4]);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! Any OpenAI-compatible server: where it is and what is sent to it (<https://platform.openai.com/docs/api-reference/chat>).
+
+mod decoder;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::http::Http;
+use super::url::{connectable, is_loopback, shown};
+use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings};
+use crate::conversation::{Message, ToolCall};
+use decoder::Decoder;
+
+/// Speaks to an OpenAI-compatible server.
+pub struct OpenAi(Http);
+
+impl OpenAi {
+    /// Prepares to talk to the server at `url`. A server elsewhere wants a key.
+    pub fn new(url: &str, settings: &Settings) -> Result<OpenAi, ProviderError> {
+        let url = base_url(url);
+        let key = settings.openai_key.clone();
+        if key.is_none() && !is_loopback(&url) {
+            return Err(ProviderError::NoKey { url: shown(&url) });
+        }
+        Ok(OpenAi(Http::new(
+            "the OpenAI-compatible server",
+            url,
+            key,
+            settings,
+        )?))
+    }
+}
+
+impl Provider for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
+    fn chat(&self, request: ChatRequest) -> ChatStream {
+        self.0.stream(
+            "/chat/completions",
+            body(&request),
+            request.model,
+            Decoder::default(),
+        )
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>> {
+        Box::pin(async {
+            let list = self.0.get_json("/models").await?;
+            let models = list["data"].as_array().into_iter().flatten();
+            Ok(models
+                .filter_map(|model| model["id"].as_str().map(str::to_owned))
+                .collect())
+        })
+    }
+}
+
+/// Completes a base URL: servers have the API under `/v1` when no path is named.
+pub fn base_url(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let url = match url.contains("://") {
+        true => url.to_owned(),
+        // A key is not sent in clear text, but to this machine.
+        false if is_loopback(&format!("http://{url}")) => format!("http://{url}"),
+        false => format!("https://{url}"),
+    };
+    let url = connectable(url);
+    let bare = url
+        .split_once("://")
+        .is_some_and(|(_, rest)| !rest.contains('/'));
+    if bare { format!("{url}/v1") } else { url }
+}
+
+/// Returns the request body. The messages come last, so that a longer conversation shares the beginning of a shorter one.
+fn body(request: &ChatRequest) -> String {
+    let options = &request.options;
+    let mut body =
+        json!({"model": request.model, "stream": true, "stream_options": {"include_usage": true}});
+    let set = [
+        ("temperature", options.temperature.map(Value::from)),
+        ("max_tokens", options.max_tokens.map(Value::from)),
+        ("seed", options.seed.map(Value::from)),
+        ("top_p", options.top_p.map(Value::from)),
+        (
+            "stop",
+            (!request.stop.is_empty()).then(|| json!(request.stop)),
+        ),
+        ("response_format", request.format.as_ref().map(format)),
+        (
+            "tools",
+            Some(super::offered(&request.tools)).filter(|_| !request.tools.is_empty()),
+        ),
+        (
+            "tool_choice",
+            (!request.tools.is_empty() && !request.may_call).then(|| json!("none")),
+        ),
+    ];
+    for (name, value) in set {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    }
+    let messages = request.messages.iter().map(|message| match message {
+        Message::System(text) => json!({"role": "system", "content": text}),
+        Message::User(text) => json!({"role": "user", "content": text}),
+        Message::Assistant { text, calls } if calls.is_empty() => json!({"role": "assistant", "content": text}),
+        Message::Assistant { text, calls } => {
+            let text = Some(text).filter(|text| !text.is_empty());
+            let call = |call: &ToolCall| {
+                let function = json!({"name": call.name, "arguments": super::arguments(call).to_string()});
+                json!({"id": call.id, "type": "function", "function": function})
+            };
+            json!({"role": "assistant", "content": text, "tool_calls": calls.iter().map(call).collect::<Vec<_>>()})
+        }
+        Message::Tool { call_id, text } => json!({"role": "tool", "tool_call_id": call_id, "content": text}),
+    });
+    body["messages"] = messages.collect();
+    body.to_string()
+}
+
+/// Returns a JSON schema in the form that the API takes.
+fn format(schema: &Value) -> Value {
+    json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+    use crate::conversation::ToolSpec;
+
+    #[test]
+    fn the_body_holds_options_and_messages() {
+        let call = ToolCall {
+            id: "c1".into(),
+            name: "look".into(),
+            arguments: json!({"at": "x"}),
+        };
+        let request = ChatRequest {
+            model: "m".into(),
+            messages: vec![
+                Message::User("hi".into()),
+                Message::Assistant {
+                    text: String::new(),
+                    calls: vec![call],
+                },
+                Message::Tool {
+                    call_id: "c1".into(),
+                    text: "seen".into(),
+                },
+            ],
+            tools: Vec::new(),
+            may_call: true,
+            options: Options {
+                top_p: Some(0.9),
+                max_tokens: Some(7),
+                ..Options::default()
+            },
+            stop: vec!["end".into()],
+            format: Some(json!({"type": "object"})),
+        };
+        assert_eq!(
+            body(&request),
+            concat!(
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"stop":["end"],"#,
+                r#""response_format":{"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":{"type":"object"}}},"#,
+                r#""messages":[{"role":"user","content":"hi"},"#,
+                r#"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"at\":\"x\"}"}}]},"#,
+                r#"{"role":"tool","tool_call_id":"c1","content":"seen"}]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn tools_are_kept_when_they_may_not_be_called_and_arguments_are_objects() {
+        let call = ToolCall {
+            id: "c1".into(),
+            name: "look".into(),
+            arguments: json!("no JSON"),
+        };
+        let request = ChatRequest {
+            model: "m".into(),
+            messages: vec![Message::Assistant {
+                text: String::new(),
+                calls: vec![call],
+            }],
+            tools: vec![ToolSpec {
+                name: "look".into(),
+                description: "Look.".into(),
+                parameters: json!({"type": "object"}),
+            }],
+            may_call: false,
+            options: Options::default(),
+            stop: Vec::new(),
+            format: None,
+        };
+        let body: Value = serde_json::from_str(&body(&request)).unwrap();
+        assert_eq!(body["tools"].as_array().map(Vec::len), Some(1));
+        assert_eq!(body["tool_choice"], "none");
+        let sent = &body["messages"][0]["tool_calls"][0]["function"];
+        assert_eq!(sent["arguments"], "{}");
+    }
+
+    #[test]
+    fn a_url_without_a_path_gets_the_version() {
+        assert_eq!(
+            base_url("http://localhost:1234/"),
+            "http://localhost:1234/v1"
+        );
+        assert_eq!(base_url("localhost:1234"), "http://localhost:1234/v1");
+        assert_eq!(base_url("0.0.0.0:1234"), "http://127.0.0.1:1234/v1");
+        assert_eq!(base_url("example.com"), "https://example.com/v1");
+        assert_eq!(base_url("https://host/api/v2/"), "https://host/api/v2");
+    }
+}

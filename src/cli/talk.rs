@@ -131,6 +131,9 @@ async fn converse(
     if let Some(notice) = connected.notice {
         ui.note(&notice);
     }
+    if let Some(warning) = connected.warning {
+        ui.warn(&warning);
+    }
     let provider = connected.provider;
     let named = args
         .model

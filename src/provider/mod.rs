@@ -115,6 +115,8 @@ pub struct Connected {
     pub provider: Arc<dyn Provider>,
     /// What the person should know about the choice.
     pub notice: Option<String>,
+    /// What the person should know about the key.
+    pub warning: Option<String>,
 }
 
 /// Returns tools in the form that both APIs take.

@@ -35,6 +35,11 @@ fn address(url: &str) -> Option<IpAddr> {
     parsed.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
 
+/// Returns whether what is sent to a URL can be read on the way.
+pub fn is_exposed(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|parsed| parsed.scheme() == "http") && !is_loopback(url)
+}
+
 /// Returns a URL with this machine in the place of the address that a server listens on everywhere, which is none to connect to.
 pub fn connectable(url: String) -> String {
     let here = match address(&url) {
@@ -79,6 +84,15 @@ mod tests {
                 .into_iter()
                 .any(is_loopback)
         );
+    }
+
+    // Finding M19.
+    #[test]
+    fn only_http_to_another_machine_can_be_read_on_the_way() {
+        assert!(is_exposed("http://box:11434") && is_exposed("http://127.0.0.1.example.com"));
+        for url in ["https://box", "http://localhost:1", "http://[::]:1", "box"] {
+            assert!(!is_exposed(url), "{url}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod fulldisk;
 mod history;
 mod images;
 mod import;
+mod keys;
 mod people;
 mod places;
 mod powercut;

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::http::Http;
-use super::url::{connectable, is_loopback, shown};
+use super::url::{connectable, is_exposed, is_loopback, shown};
 use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings};
 use crate::conversation::{Message, ToolCall};
 use decoder::Decoder;
@@ -15,11 +15,11 @@ use decoder::Decoder;
 pub struct OpenAi(Http);
 
 impl OpenAi {
-    /// Prepares to talk to the server at `url`. A server elsewhere wants a key.
+    /// Prepares to talk to the server at `url`. A service elsewhere wants a key; one that can only be reached over http is somebody's own.
     pub fn new(url: &str, settings: &Settings) -> Result<OpenAi, ProviderError> {
         let url = base_url(url);
         let key = settings.openai_key.clone();
-        if key.is_none() && !is_loopback(&url) {
+        if key.is_none() && !is_loopback(&url) && !is_exposed(&url) {
             return Err(ProviderError::NoKey { url: shown(&url) });
         }
         Ok(OpenAi(Http::new(

@@ -53,11 +53,15 @@ pub struct Transcript {
     pub style: Option<Style>,
     /// How many turns of the history did not fit.
     pub left_out: usize,
+    /// The model's window, in tokens, where it has turned out to be smaller than the options say.
+    pub window: Option<u32>,
     /// The tokens that were sent, about, and those that the server read, where it read far fewer.
     pub truncated: Option<(u64, u64)>,
     /// What the model has thought since its last action.
     thought: String,
     asked: Option<(DateTime<Utc>, Instant)>,
+    /// What the last request costs, in tokens, estimated from above.
+    cost: usize,
 }
 
 impl Transcript {
@@ -102,8 +106,9 @@ impl Agent {
             if last {
                 prompt.turn.push(Message::User(NO_MORE.to_owned()));
             }
-            let offered = if last { &[] } else { &tools[..] };
-            let reply = self.ask(&prompt, offered, transcript, frontend).await?;
+            let reply = self
+                .ask(&prompt, &tools, !last, transcript, frontend)
+                .await?;
             if reply.calls.is_empty() || last {
                 break;
             }
@@ -146,33 +151,79 @@ impl Agent {
         }
     }
 
-    /// Asks the model once; once more, in the other style, when it turns out that it cannot call tools.
+    /// Asks the model once; once more, in the other style, when it turns out that it cannot call tools, or with less, when the request is
+    /// longer than the server takes.
     async fn ask(
         &self,
         prompt: &Prompt<'_>,
         tools: &[ToolSpec],
+        may_call: bool,
         transcript: &mut Transcript,
         frontend: &mut dyn Frontend,
     ) -> Result<Reply, ProviderError> {
-        let style = transcript.style;
-        let asked = self.ask_in(
-            style.unwrap_or(Style::Native),
-            prompt,
-            tools,
-            transcript,
-            frontend,
-        );
-        match asked.await {
-            Err(ProviderError::NoTools { .. })
-                if self.style.is_none() && style != Some(Style::Text) =>
-            {
-                self.say_fallback(frontend);
-                transcript.style = Some(Style::Text);
-                self.ask_in(Style::Text, prompt, tools, transcript, frontend)
-                    .await
+        let mut narrowed = false;
+        loop {
+            let style = transcript.style;
+            let asked = self.ask_in(
+                style.unwrap_or(Style::Native),
+                prompt,
+                tools,
+                may_call,
+                transcript,
+                frontend,
+            );
+            match asked.await {
+                Err(ProviderError::NoTools { .. })
+                    if self.style.is_none() && style != Some(Style::Text) =>
+                {
+                    self.say_fallback(frontend);
+                    transcript.style = Some(Style::Text);
+                }
+                // What has been heard would be heard twice.
+                Err(error @ ProviderError::TooLong { window, .. })
+                    if !narrowed && transcript.answer.is_empty() =>
+                {
+                    let Some(window) = self.narrower(window, prompt, tools, transcript) else {
+                        return Err(error);
+                    };
+                    transcript.window = Some(window);
+                    narrowed = true;
+                    frontend.show(TurnEvent::Notice(&format!(
+                        "the request is longer than the model's window, so less of the conversation is sent; {}",
+                        error.hint().unwrap_or_default()
+                    )));
+                }
+                asked => return asked,
             }
-            asked => asked,
         }
+    }
+
+    /// Returns how a request is answered, within the window that the model has turned out to have.
+    fn options(&self, transcript: &Transcript) -> Options {
+        let window = self.options.context_window;
+        Options {
+            context_window: transcript.window.map_or(window, |known| known.min(window)),
+            ..self.options.clone()
+        }
+    }
+
+    /// Returns a window in which a request that was too long becomes shorter: the one that the server tells of, else one for half of the
+    /// request.
+    fn narrower(
+        &self,
+        told: Option<u32>,
+        prompt: &Prompt<'_>,
+        tools: &[ToolSpec],
+        transcript: &Transcript,
+    ) -> Option<u32> {
+        let style = transcript.style.unwrap_or(Style::Native);
+        let mut options = self.options(transcript);
+        // Of a window, a quarter is for the answer.
+        let half = u32::try_from(transcript.cost * 2 / 3).ok();
+        [told, half].into_iter().flatten().find(|window| {
+            options.context_window = *window;
+            prompt.fit(tools, style, &options).cost < transcript.cost
+        })
     }
 
     fn say_fallback(&self, frontend: &mut dyn Frontend) {

@@ -69,6 +69,8 @@ pub struct Fitted {
     pub messages: Vec<Message>,
     /// How many of the oldest exchanges did not fit.
     pub left_out: usize,
+    /// What all of it costs, in tokens, estimated from above.
+    pub cost: usize,
 }
 
 impl Prompt<'_> {
@@ -106,7 +108,8 @@ impl Prompt<'_> {
             longest /= 2;
         }
 
-        let room = room.saturating_sub(of_turn(longest));
+        let of_turn = of_turn(longest);
+        let room = room.saturating_sub(of_turn);
         let mut left_out = 0;
         while history > room && left_out < self.history.len() {
             let group = &self.history[left_out..self.history.len().min(left_out + GROUP)];
@@ -131,7 +134,11 @@ impl Prompt<'_> {
         }));
         let turn = self.turn.iter();
         messages.extend(turn.map(|message| rendered(message, style, longest)));
-        Fitted { messages, left_out }
+        Fitted {
+            messages,
+            left_out,
+            cost: fixed + of_turn + history,
+        }
     }
 }
 
@@ -217,6 +224,7 @@ mod tests {
         let Fitted {
             messages,
             left_out: left,
+            ..
         } = fit(turns, window, Vec::new());
         assert_eq!(left, left_out);
         assert_eq!(messages.len(), (turns - left_out) * 2 + 1);

@@ -1,6 +1,6 @@
 //! One request and its reply: what streams in is told apart into thought, answer and calls.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures::StreamExt;
@@ -14,6 +14,9 @@ use crate::provider::{ChatEvent, ChatRequest, ProviderError};
 
 /// Below this many tokens an estimate says nothing.
 const SURE: u64 = 1024;
+
+/// How long a model may take to stop once it has said all that counts.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Holds what a model replied.
 pub struct Reply {
@@ -53,17 +56,17 @@ impl Agent {
         style: Style,
         prompt: &Prompt<'_>,
         tools: &[ToolSpec],
+        may_call: bool,
         transcript: &mut Transcript,
         frontend: &mut dyn Frontend,
     ) -> Result<Reply, ProviderError> {
-        // A model that writes its calls as text is told the form to the end: it also says how to answer.
-        let written = self.tools.specs();
-        let told = if style == Style::Text {
-            &written
-        } else {
-            tools
-        };
-        let Fitted { messages, left_out } = prompt.fit(told, style, &self.options);
+        let options = self.options(transcript);
+        let Fitted {
+            messages,
+            left_out,
+            cost,
+        } = prompt.fit(tools, style, &options);
+        transcript.cost = cost;
         // Said when more is left out than the person knows of, not with every request.
         if left_out > self.left_out.max(transcript.left_out) {
             let plural = if left_out == 1 { "turn" } else { "turns" };
@@ -73,13 +76,13 @@ impl Agent {
         }
         transcript.left_out = transcript.left_out.max(left_out);
         let sent: usize = messages.iter().map(bytes).sum();
-        let as_text = style == Style::Text && !told.is_empty();
+        let as_text = style == Style::Text && !tools.is_empty();
         let request = ChatRequest {
             model: self.model.clone(),
             messages,
             tools: if as_text { Vec::new() } else { tools.to_vec() },
-            may_call: true,
-            options: self.options.clone(),
+            may_call,
+            options,
             stop: if as_text {
                 vec![STOP.to_owned()]
             } else {
@@ -92,13 +95,34 @@ impl Agent {
         let mut thinking = Thinking::new();
         let (mut text, mut calls) = (String::new(), Vec::new());
         let mut events = self.provider.chat(request);
-        while let Some(event) = events.next().await {
-            match event? {
+        let mut enough: Option<tokio::time::Instant> = None;
+        loop {
+            let next = match enough {
+                None => events.next().await,
+                // What comes now would be made up, but the end tells how much was read and written. Dropping the stream stops a
+                // model that goes on.
+                Some(until) => tokio::time::timeout_at(until, events.next())
+                    .await
+                    .ok()
+                    .flatten(),
+            };
+            let event = match next {
+                None => break,
+                Some(Err(_)) if enough.is_some() => break,
+                Some(event) => event?,
+            };
+            match event {
                 ChatEvent::Sent(body) => transcript.requests.push(body),
                 ChatEvent::Retry { reason, delay } => frontend.show(TurnEvent::Retry {
                     reason: &reason,
                     delay,
                 }),
+                ChatEvent::Done(Some(usage)) => {
+                    *transcript.usage.get_or_insert_default() += usage;
+                    notice_truncation(sent, usage, transcript, frontend);
+                }
+                ChatEvent::Done(None) => {}
+                _ if enough.is_some() => {}
                 ChatEvent::Reasoning(text) => {
                     transcript.hear(&Piece::Reasoning(text), frontend);
                 }
@@ -106,17 +130,11 @@ impl Agent {
                     for piece in thinking.push(&chunk) {
                         said(piece, &mut text, parser.as_mut(), transcript, frontend);
                     }
-                    // The rest would be made up. Dropping the stream stops the model.
                     if parser.as_ref().is_some_and(Parser::is_done) {
-                        break;
+                        enough = Some(tokio::time::Instant::now() + GRACE);
                     }
                 }
                 ChatEvent::ToolCall(call) => calls.push(call),
-                ChatEvent::Done(Some(usage)) => {
-                    *transcript.usage.get_or_insert_default() += usage;
-                    notice_truncation(sent, usage, transcript, frontend);
-                }
-                ChatEvent::Done(None) => {}
             }
         }
         for piece in thinking.finish() {
@@ -136,7 +154,7 @@ impl Agent {
             }
         }
         // Without tools nothing was learnt about how they are called.
-        if !told.is_empty() {
+        if !tools.is_empty() {
             transcript.style.get_or_insert(style);
         }
         Ok(Reply { text, calls })

@@ -53,6 +53,8 @@ pub struct Chat {
     live: Live,
     /// How models have turned out to call tools.
     styles: HashMap<String, Style>,
+    /// The windows of models that have turned out to be smaller than the settings say, in tokens.
+    windows: HashMap<String, u32>,
     maintenance: Option<JoinHandle<()>>,
     learning: JoinSet<Result<()>>,
     /// Whether a failure of learning has been said.
@@ -113,6 +115,7 @@ impl Chat {
             settings,
             live: Live::new(),
             styles: HashMap::new(),
+            windows: HashMap::new(),
             maintenance: None,
             learning: JoinSet::new(),
             complained: false,
@@ -260,6 +263,9 @@ impl Chat {
         if let Some(style) = transcript.style {
             self.styles.insert(self.settings.model.clone(), style);
         }
+        if let Some(window) = transcript.window {
+            self.windows.insert(self.settings.model.clone(), window);
+        }
 
         let interaction = &mut turn.interaction;
         interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
@@ -316,10 +322,14 @@ impl Chat {
             settings.tools.clone()
         };
         let known = self.styles.get(&settings.model).copied();
+        let mut options = settings.options.clone();
+        if let Some(window) = self.windows.get(&settings.model) {
+            options.context_window = options.context_window.min(*window);
+        }
         Agent {
             provider: Arc::clone(&settings.provider),
             model: settings.model.clone(),
-            options: settings.options.clone(),
+            options,
             tools,
             style: settings.react.style().or(known),
             max_steps: settings.max_steps,

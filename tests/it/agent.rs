@@ -248,6 +248,12 @@ async fn models_without_tool_calling_write_their_calls_as_text() {
         let (transcript, server) = run(capabilities, replies, &mut watcher).await;
         assert_eq!(transcript.answer, "It is so.");
         assert_eq!(transcript.style, Some(Style::Text));
+        // Finding L29: of a reply that goes on to make things up, the end still counts.
+        let usage = transcript.usage.unwrap();
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens),
+            (Some(1000), Some(14))
+        );
         assert_eq!(watcher.thoughts.trim(), "I look.\nI know.");
         assert_eq!(
             watcher.notices,

@@ -27,7 +27,7 @@ pub struct Exchange {
 pub enum Style {
     /// In the way of the API.
     Native,
-    /// As text that it writes, see [`super::react`].
+    /// As text that it writes, see `react.rs`.
     Text,
 }
 

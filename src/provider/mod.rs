@@ -110,7 +110,7 @@ pub struct Settings {
     pub retries: u32,
 }
 
-/// Holds the provider that [`connect`] found.
+/// Holds the provider that [`connect()`] found.
 pub struct Connected {
     pub provider: Arc<dyn Provider>,
     /// What the person should know about the choice.

@@ -343,7 +343,7 @@ fn time(word: &str) -> Option<(NaiveTime, i64)> {
 }
 
 /// Returns whether a date has a year of four digits; with others, sums of times overflow.
-fn is_near(date: NaiveDate) -> bool {
+pub fn is_near(date: NaiveDate) -> bool {
     (1..=9998).contains(&date.year()) || date.year() == 9999
 }
 

@@ -1,11 +1,13 @@
-//! Turns what a person types for a time into a half-open UTC range, by the rules of a time zone.
+//! Turns what a person types for a time into a half-open UTC range, and for an age into a moment, by the rules of a time zone.
 
+mod age;
 mod grammar;
 mod zone;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 
+pub use age::age;
 pub use zone::Zone;
 
 /// The forms that are read, for error messages and help.

@@ -1,7 +1,8 @@
 //! The words for times.
 
 use chrono::{
-    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday,
+    DateTime, Datelike, Days, FixedOffset, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta,
+    Utc, Weekday,
 };
 
 use super::{Range, Span, Zone};
@@ -24,17 +25,40 @@ pub fn window(text: &str) -> Option<(String, String)> {
     is_window.then(|| (from.to_owned(), until.to_owned()))
 }
 
+/// Is a time of day.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Clock {
+    /// Since midnight; 24:00 is the end of the day.
+    since: TimeDelta,
+    /// The length of its last unit.
+    length: TimeDelta,
+}
+
+impl Clock {
+    fn new(hour: u32, minute: u32, seconds: TimeDelta, length: TimeDelta) -> Clock {
+        Clock {
+            since: TimeDelta::hours(hour.into()) + TimeDelta::minutes(minute.into()) + seconds,
+            length,
+        }
+    }
+
+    /// Returns the time on a day.
+    pub fn on(self, day: NaiveDate) -> NaiveDateTime {
+        day.and_time(NaiveTime::MIN) + self.since
+    }
+}
+
 /// Reads one time: a unit or a moment.
 pub fn span(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<Span> {
-    if let Some(span) = with_offset(text.trim()) {
-        return Some(span);
-    }
     let text = text.trim().to_lowercase().replace(',', " ");
     // A `T` between date and time is as good as a blank.
     let text = match text.as_bytes().get(10) {
         Some(b't') if text.is_char_boundary(10) => format!("{} {}", &text[..10], &text[11..]),
         _ => text,
     };
+    if let Some(span) = with_offset(&text) {
+        return Some(span);
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     let today = zone.local(now).naive_local();
     relative(&words, zone, now).or_else(|| {
@@ -43,15 +67,11 @@ pub fn span(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<Span> {
         }
         // A date and a time of day, or a time of day today.
         let (last, date) = words.split_last()?;
-        let (time, seconds) = time(last).or_else(|| {
-            let meridiem = matches!(*last, "am" | "pm");
-            let (number, _) = date.split_last().filter(|_| meridiem)?;
-            time(&format!("{number}{last}"))
-        })?;
-        let date = if matches!(*last, "am" | "pm") {
-            date.split_last()?.1
-        } else {
-            date
+        let meridiem = matches!(*last, "am" | "pm");
+        let (clock, date) = match (clock(last), date.split_last()) {
+            (Some(clock), _) => (clock, date),
+            (None, Some((number, date))) if meridiem => (clock_of(number, last)?, date),
+            _ => return None,
         };
         let day = if date.is_empty() {
             today.date()
@@ -60,33 +80,32 @@ pub fn span(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<Span> {
             // A time of day belongs to a day.
             (until == from.succ_opt()?).then_some(from)?
         };
-        let from = zone.moment(day.and_time(time));
-        Some(moment(from, from + TimeDelta::seconds(seconds)))
+        let from = zone.moment(clock.on(day));
+        Some(moment(from, from + clock.length))
     })
 }
 
 /// Reads a time of day that stands alone.
-pub fn time_of_day(text: &str) -> Option<NaiveTime> {
-    time(&text.trim().to_lowercase().replace(' ', "")).map(|(time, _)| time)
+pub fn time_of_day(text: &str) -> Option<Clock> {
+    clock(&text.trim().to_lowercase().replace(' ', ""))
 }
 
 /// Reads ISO times with an offset.
 fn with_offset(text: &str) -> Option<Span> {
-    let text = match text.as_bytes().get(10) {
-        Some(b'T' | b't') if text.is_char_boundary(10) => {
-            format!("{} {}", &text[..10], &text[11..])
-        }
-        _ => text.to_owned(),
+    let (local, offset) = match text.strip_suffix('z') {
+        Some(local) => (local, "+00:00"),
+        // The dashes of the date are no sign.
+        None => text.split_at(text.rfind(['+', '-']).filter(|at| *at > 10)?),
     };
-    let zulu = text.strip_suffix(['Z', 'z']);
-    let text = zulu.map_or_else(|| text.clone(), |text| format!("{text}+00:00"));
-    [("%H:%M", 60), ("%H:%M:%S", 1), ("%H:%M:%S%.f", 1)]
-        .into_iter()
-        .find_map(|(format, seconds)| {
-            let read = DateTime::parse_from_str(&text, &format!("%Y-%m-%d {format}%:z")).ok()?;
-            let from = is_near(read.date_naive()).then(|| read.to_utc())?;
-            Some(moment(from, from + TimeDelta::seconds(seconds)))
-        })
+    let offset: FixedOffset = offset.parse().ok()?;
+    let mut words = local.split_whitespace();
+    let day = NaiveDate::parse_from_str(words.next()?, "%Y-%m-%d").ok()?;
+    let clock = clock(words.next()?)?;
+    if words.next().is_some() || !is_near(day) {
+        return None;
+    }
+    let from = clock.on(day).and_local_timezone(offset).single()?.to_utc();
+    Some(moment(from, from + clock.length))
 }
 
 fn moment(from: DateTime<Utc>, until: DateTime<Utc>) -> Span {
@@ -133,10 +152,15 @@ fn relative(words: &[&str], zone: Zone, now: DateTime<Utc>) -> Option<Span> {
         // Up to now, so that today is in it.
         ["last" | "past", rest @ ..] => {
             let (count, unit) = match rest {
-                [unit] if words[0] == "past" => (1, self::unit_of(unit)?),
+                [unit] => (1, unit_of(unit)?),
                 [_, _] => amount(rest)?,
                 _ => return None,
             };
+            // `last week` is the one by the calendar, `past week` the seven days up to now.
+            let is_long = !matches!(unit, Unit::Time(_) | Unit::Days(1));
+            if rest.len() == 1 && words[0] == "last" && is_long {
+                return None;
+            }
             let from = match unit {
                 Unit::Time(length) => now.checked_sub_signed(length.checked_mul(count)?)?,
                 Unit::Days(length) => {
@@ -308,38 +332,49 @@ fn month(word: &str) -> Option<u32> {
     Some(month.number_from_month())
 }
 
-/// Reads a time of day and the seconds of its last unit.
-fn time(word: &str) -> Option<(NaiveTime, i64)> {
+/// Reads a time of day in one word.
+fn clock(word: &str) -> Option<Clock> {
     match word {
-        "noon" => return Some((NaiveTime::from_hms_opt(12, 0, 0)?, 60)),
-        "midnight" => return Some((NaiveTime::MIN, 60)),
-        _ => {}
+        "noon" => clock_of("12", "pm"),
+        "midnight" => clock_of("12", "am"),
+        _ => match (word.strip_suffix("am"), word.strip_suffix("pm")) {
+            (Some(number), _) => clock_of(number, "am"),
+            (_, Some(number)) => clock_of(number, "pm"),
+            _ => clock_of(word, ""),
+        },
     }
-    let (number, meridiem) = match (word.strip_suffix("am"), word.strip_suffix("pm")) {
-        (Some(number), _) => (number, Some(0)),
-        (_, Some(number)) => (number, Some(12)),
-        _ => (word, None),
-    };
-    let (clock, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let parts: Vec<&str> = clock.split(':').collect();
-    let plain =
-        |part: &&str| (1..=2).contains(&part.len()) && part.chars().all(|c| c.is_ascii_digit());
-    if !parts.iter().all(plain) || !fraction.chars().all(|c| c.is_ascii_digit()) {
+}
+
+/// Reads the numbers of a time of day, which `am` or `pm` may follow.
+fn clock_of(numbers: &str, meridiem: &str) -> Option<Clock> {
+    let (whole, fraction) = numbers.split_once('.').unwrap_or((numbers, "0"));
+    let parts: Vec<&str> = whole.split(':').collect();
+    let is_short = |part: &&str| (1..=2).contains(&part.len());
+    let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+    if !parts.iter().all(is_short) || !digits(&parts.concat()) || !digits(fraction) {
         return None;
     }
-    let numbers: Vec<u32> = parts.iter().filter_map(|part| part.parse().ok()).collect();
-    let (hour, minute, second, seconds) = match (&numbers[..], meridiem) {
-        ([hour], Some(_)) => (*hour, 0, 0, 60),
-        ([hour, minute], _) => (*hour, *minute, 0, 60),
-        ([hour, minute, second], _) => (*hour, *minute, *second, 1),
+    let parts: Vec<u32> = parts.iter().filter_map(|part| part.parse().ok()).collect();
+    let (hour, minute, second, length) = match parts[..] {
+        [hour] if !meridiem.is_empty() => (hour, 0, 0, TimeDelta::minutes(1)),
+        [hour, minute] => (hour, minute, 0, TimeDelta::minutes(1)),
+        [hour, minute, second] => (hour, minute, second, TimeDelta::seconds(1)),
         _ => return None,
     };
+    if numbers.contains('.') && (parts.len() < 3 || fraction.is_empty()) {
+        return None;
+    }
+    let nanoseconds = format!("{fraction:0<9}")[..9].parse().ok()?;
+    let seconds = TimeDelta::new(second.into(), nanoseconds)?;
     let hour = match meridiem {
-        Some(_) if !(1..=12).contains(&hour) => return None,
-        Some(after) => hour % 12 + after,
-        None => hour,
+        "" => hour,
+        _ if !(1..=12).contains(&hour) => return None,
+        "am" => hour % 12,
+        _ => hour % 12 + 12,
     };
-    Some((NaiveTime::from_hms_opt(hour, minute, second)?, seconds))
+    let clock = Clock::new(hour, minute, seconds, length);
+    let is_time = minute < 60 && second < 60 && clock.since <= TimeDelta::hours(24);
+    is_time.then_some(clock)
 }
 
 /// Returns whether a date has a year of four digits; with others, sums of times overflow.

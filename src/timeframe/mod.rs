@@ -89,13 +89,13 @@ fn between_at(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result
     let begun = read(from)?;
     // A time of day alone belongs to the day of the beginning, or to the next one.
     let ended = match grammar::time_of_day(until) {
-        Some(time) => {
+        Some(clock) => {
             let day = zone.local(begun.range.from).date_naive();
-            let same = zone.moment(day.and_time(time));
+            let same = zone.moment(clock.on(day));
             if same > begun.range.from {
                 same
             } else {
-                zone.moment(day.succ_opt().unwrap_or(day).and_time(time))
+                zone.moment(clock.on(day.succ_opt().unwrap_or(day)))
             }
         }
         None => end(read(until)?),
@@ -181,6 +181,41 @@ mod tests {
             "2024-02-29 23:00:00",
         );
         check("9999-12-31", "9999-12-30 23:00:00", "9999-12-31 23:00:00");
+        check(
+            "2025-09-15 10:00:00 +02:00",
+            "2025-09-15 08:00:00",
+            "2025-09-15 08:00:01",
+        );
+    }
+
+    // Finding L14.
+    #[test]
+    fn a_day_ends_at_24_00() {
+        check(
+            "2025-09-15 24:00",
+            "2025-09-15 22:00:00",
+            "2025-09-15 22:01:00",
+        );
+        check(
+            "2025-09-15T24:00Z",
+            "2025-09-16 00:00:00",
+            "2025-09-16 00:01:00",
+        );
+        check(
+            "2025-09-15 22:00-24:00",
+            "2025-09-15 20:00:00",
+            "2025-09-15 22:00:00",
+        );
+    }
+
+    // Finding L14.
+    #[test]
+    fn fractions_of_a_second_are_kept_with_an_offset_and_without() {
+        for text in ["2025-09-15 10:00:00.25", "2025-09-15T08:00:00.250Z"] {
+            let range = range_at(text, Zone::named("Europe/Berlin").unwrap(), now()).unwrap();
+            let from: DateTime<Utc> = "2025-09-15T08:00:00.250Z".parse().unwrap();
+            assert_eq!(range.from, from, "{text}");
+        }
     }
 
     #[test]
@@ -202,6 +237,11 @@ mod tests {
         check("this month", "2025-08-31 22:00:00", "2025-09-30 22:00:00");
         check("last 3 days", "2025-09-14 12:30:00", "2025-09-17 12:30:00");
         check("past hour", "2025-09-17 11:30:00", "2025-09-17 12:30:00");
+        // Finding L14.
+        check("last hour", "2025-09-17 11:30:00", "2025-09-17 12:30:00");
+        check("last minute", "2025-09-17 12:29:00", "2025-09-17 12:30:00");
+        check("last day", "2025-09-16 12:30:00", "2025-09-17 12:30:00");
+        check("past week", "2025-09-10 12:30:00", "2025-09-17 12:30:00");
         check("2h ago", "2025-09-17 10:30:00", "2025-09-17 11:30:00");
         check("2 days ago", "2025-09-14 22:00:00", "2025-09-15 22:00:00");
         check("a month ago", "2025-07-31 22:00:00", "2025-08-31 22:00:00");
@@ -266,6 +306,12 @@ mod tests {
             "today..",
             "..",
             "13pm",
+            "24:01",
+            "10:60",
+            "10:00:60",
+            "10:00.5",
+            "10:00:00.",
+            "10:00:00.x",
         ] {
             let error = range(text, Zone::default()).unwrap_err().to_string();
             assert!(error.contains("accepted: 2025-09-15"), "{text}: {error}");

@@ -4,7 +4,7 @@ mod age;
 mod grammar;
 mod zone;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 
 pub use age::age;
@@ -68,24 +68,31 @@ fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
     if let Some((from, until)) = grammar::window(text) {
         return between_at(&from, &until, zone, now);
     }
-    match grammar::span(text, zone, now) {
-        Some(span) => Ok(span.range),
-        None => bail!(
-            "cannot read `{}` as a date or a time\naccepted: {ACCEPTED}",
-            text.trim()
-        ),
+    if let Some(span) = grammar::span(text, zone, now) {
+        return Ok(span.range);
     }
+    // Two times, with nothing but a blank between them; an error tells of the part that is none.
+    let text = text.trim();
+    let blanks = text.match_indices(char::is_whitespace).rev();
+    let splits = blanks.map(|(at, _)| text.split_at(at));
+    let begun = splits.filter(|(from, _)| grammar::span(from, zone, now).is_some());
+    let mut failure = None;
+    for (from, until) in begun {
+        match between_at(from, until, zone, now) {
+            Ok(range) => return Ok(range),
+            Err(error) => drop(failure.get_or_insert(error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| unread(text)))
+}
+
+fn unread(text: &str) -> anyhow::Error {
+    let text = text.trim();
+    anyhow!("cannot read `{text}` as a date or a time\naccepted: {ACCEPTED}")
 }
 
 fn between_at(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
-    let read = |text: &str| match grammar::span(text, zone, now) {
-        Some(span) => Ok(span),
-        // An unknown word is told of by the error of the whole.
-        None => bail!(
-            "cannot read `{}` as a date or a time\naccepted: {ACCEPTED}",
-            text.trim()
-        ),
-    };
+    let read = |text: &str| grammar::span(text, zone, now).ok_or_else(|| unread(text));
     let begun = read(from)?;
     // A time of day alone belongs to the day of the beginning, or to the next one.
     let ended = match grammar::time_of_day(until) {
@@ -260,6 +267,9 @@ mod tests {
             "Sept 15, 2025 10:00 - 12:15",
             "2025-09-15 10:00-12:15",
             "monday 10am–12:15pm",
+            "2025-09-15T10:00 12:15",
+            "2025-09-15 10:00  2025-09-15 12:15",
+            "Sept 15, 2025 10:00 12:15",
         ] {
             check(text, day.0, day.1);
         }

@@ -46,7 +46,8 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
 
 /// Reads one time or two, of any number of words, and the user that may follow.
 fn read(words: &[String], zone: Zone) -> Result<(Range, Option<&str>)> {
-    let whole = match window(words, zone) {
+    let window = |words: &[String]| timeframe::range(&words.join(" "), zone);
+    let whole = match window(words) {
         Ok(range) => return Ok((range, None)),
         Err(error) => error,
     };
@@ -58,34 +59,13 @@ fn read(words: &[String], zone: Zone) -> Result<(Range, Option<&str>)> {
     if rest.is_empty() || !may_be_user {
         return Err(whole);
     }
-    match window(rest, zone) {
+    match window(rest) {
         Ok(range) => Ok((range, Some(user))),
-        Err(_) if rest.len() > 1 && window(&rest[..rest.len() - 1], zone).is_ok() => {
+        Err(_) if rest.len() > 1 && window(&rest[..rest.len() - 1]).is_ok() => {
             bail!("`{user}` is too much: give a time, an end and a user at most")
         }
         Err(_) => Err(whole),
     }
-}
-
-/// Reads words that are a time or a window, or the beginning and then the end of one.
-fn window(words: &[String], zone: Zone) -> Result<Range> {
-    let whole = match timeframe::range(&words.join(" "), zone) {
-        Ok(range) => return Ok(range),
-        Err(error) => error,
-    };
-    let mut failure = whole;
-    for split in (1..words.len()).rev() {
-        let (from, until) = (words[..split].join(" "), words[split..].join(" "));
-        let (begun, ended) = (timeframe::from(&from, zone), timeframe::until(&until, zone));
-        if begun.is_ok() && ended.is_ok() {
-            return timeframe::between(&from, &until, zone);
-        }
-        // The part that cannot be read is told of, not the whole.
-        if let (true, Err(error)) = (begun.is_ok(), ended) {
-            failure = error;
-        }
-    }
-    Err(failure)
 }
 
 #[cfg(test)]

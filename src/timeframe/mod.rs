@@ -35,13 +35,6 @@ pub fn range(text: &str, zone: Zone) -> Result<Range> {
     range_at(text, zone, Utc::now())
 }
 
-/// Reads the range from the beginning of `from` to the end of `until`.
-///
-/// The end is what the word means to a person: all of that day for a date, that very moment for a time.
-pub fn between(from: &str, until: &str, zone: Zone) -> Result<Range> {
-    between_at(from, until, zone, Utc::now())
-}
-
 /// Reads the moment at which the time named by `text` begins.
 pub fn from(text: &str, zone: Zone) -> Result<DateTime<Utc>> {
     Ok(range(text, zone)?.from)
@@ -66,7 +59,7 @@ fn end(span: Span) -> DateTime<Utc> {
 
 fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
     if let Some((from, until)) = grammar::window(text) {
-        return between_at(&from, &until, zone, now);
+        return between(&from, &until, zone, now);
     }
     if let Some(span) = grammar::span(text, zone, now) {
         return Ok(span.range);
@@ -78,7 +71,7 @@ fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
     let begun = splits.filter(|(from, _)| grammar::span(from, zone, now).is_some());
     let mut failure = None;
     for (from, until) in begun {
-        match between_at(from, until, zone, now) {
+        match between(from, until, zone, now) {
             Ok(range) => return Ok(range),
             Err(error) => drop(failure.get_or_insert(error)),
         }
@@ -91,7 +84,10 @@ fn unread(text: &str) -> anyhow::Error {
     anyhow!("cannot read `{text}` as a date or a time\naccepted: {ACCEPTED}")
 }
 
-fn between_at(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
+/// Reads the range from the beginning of `from` to the end of `until`.
+///
+/// The end is what the word means to a person: all of that day for a date, that very moment for a time.
+fn between(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
     let read = |text: &str| grammar::span(text, zone, now).ok_or_else(|| unread(text));
     let begun = read(from)?;
     // A time of day alone belongs to the day of the beginning, or to the next one.
@@ -326,7 +322,7 @@ mod tests {
             let error = range(text, Zone::default()).unwrap_err().to_string();
             assert!(error.contains("accepted: 2025-09-15"), "{text}: {error}");
         }
-        assert!(between("2025-09-16", "2025-09-15", Zone::default()).is_err());
+        assert!(range("2025-09-16 2025-09-15", Zone::default()).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What rustyline asks while a line is typed: completion, hints, colour, and whether the line is complete.
+//! What rustyline asks while a line is typed: completion, hints, colour, whether the line is complete, and what Enter does.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,11 @@ use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::HistoryHinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Helper, Hinter};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, Hinter, RepeatCount,
+};
 
-use super::input::is_open;
+use super::input::{continued, is_open};
 use crate::commands;
 
 /// Helps while a line is typed.
@@ -42,6 +44,9 @@ impl Completer for LineHelper {
         _context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..pos];
+        if let Some(before) = continued(typed) {
+            return Ok((before.len(), vec!["\n".to_owned()]));
+        }
         if !typed.starts_with('/') || typed.contains(char::is_whitespace) {
             return Ok((pos, Vec::new()));
         }
@@ -80,10 +85,26 @@ impl Highlighter for LineHelper {
 
 impl Validator for LineHelper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if is_open(context.input()) {
+        let text = context.input();
+        Ok(if is_open(text) || continued(text).is_some() {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Valid(None)
         })
+    }
+}
+
+/// Is what Enter does after a `\`: it is completed to a line break. So the line breaks of what is pasted are never looked at.
+pub struct Continuation;
+
+impl ConditionalEventHandler for Continuation {
+    fn handle(
+        &self,
+        _event: &Event,
+        _count: RepeatCount,
+        _positive: bool,
+        context: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        continued(&context.line()[..context.pos()]).map(|_| Cmd::Complete)
     }
 }

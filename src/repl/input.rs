@@ -13,7 +13,6 @@ pub enum Input {
 
 /// Takes a complete line, or the several lines of one message, apart.
 pub fn parse(text: &str) -> Input {
-    let text = text.replace("\\\r\n", "\n").replace("\\\n", "\n");
     let line = text.trim();
     if line.is_empty() {
         return Input::Blank;
@@ -33,25 +32,68 @@ pub fn parse(text: &str) -> Input {
         .and_then(|rest| rest.strip_suffix("\"\"\""));
     match quoted {
         Some(quoted) if quoted.trim().is_empty() => Input::Blank,
-        Some(quoted) => Input::Message(quoted.trim_matches('\n').to_owned()),
+        Some(quoted) => Input::Message(without_marks(quoted).to_owned()),
         None => Input::Message(line.to_owned()),
     }
 }
 
-/// Returns whether more lines belong to this text: it ends with `\`, or a `"""` or a code fence is open.
-pub fn is_open(text: &str) -> bool {
-    if text.trim_end_matches(['\r', '\n']).ends_with('\\') {
-        return true;
+/// Returns what stands between the line of an opening mark and that of the closing one.
+fn without_marks(quoted: &str) -> &str {
+    let ends = ["\r\n", "\n"];
+    let after = ends.iter().find_map(|end| quoted.strip_prefix(end));
+    let quoted = after.unwrap_or(quoted);
+    let before = ends.iter().find_map(|end| quoted.strip_suffix(end));
+    before.unwrap_or(quoted)
+}
+
+/// Adds a line to those that belong together; returns whether the next one does, too.
+pub fn goes_on(text: &mut String, line: &str) -> bool {
+    text.push_str(line);
+    let continued = continued(text).map(str::len);
+    if let Some(length) = continued {
+        text.truncate(length);
     }
+    let more = continued.is_some() || is_open(text);
+    if more {
+        text.push('\n');
+    }
+    more
+}
+
+/// Returns what stands before a `\` that has the next line go on; within a block it is text like any other.
+pub fn continued(text: &str) -> Option<&str> {
+    let line = text.strip_suffix('\r').unwrap_or(text);
+    line.strip_suffix('\\').filter(|_| !is_open(text))
+}
+
+/// Returns whether a `"""` or a code fence is open.
+pub fn is_open(text: &str) -> bool {
     if is_command(text.trim_start()) {
         return false;
     }
-    let fences = text
-        .lines()
-        .filter(|line| line.trim_start().starts_with("```"))
-        .count();
-    let quotes = text.matches("\"\"\"").count();
-    fences % 2 == 1 || quotes % 2 == 1
+    let mut open = None;
+    for line in text.lines() {
+        let after = line.trim_start().trim_start_matches('`');
+        let ticks = line.trim_start().len() - after.len();
+        open = match open {
+            // What follows a fence is a language; with more backticks it is code within a line.
+            None if ticks >= 3 && !after.contains('`') => Some(Block::Fence(ticks)),
+            Some(Block::Fence(opened)) => (ticks < opened).then_some(Block::Fence(opened)),
+            None | Some(Block::Quotes) => {
+                let turns = line.matches("\"\"\"").count() % 2 == 1;
+                (open.is_some() != turns).then_some(Block::Quotes)
+            }
+        };
+    }
+    open.is_some()
+}
+
+/// Is what a text may be in the middle of.
+#[derive(Clone, Copy)]
+enum Block {
+    Quotes,
+    /// How many backticks opened it, and close it.
+    Fence(usize),
 }
 
 /// Returns whether a line is a command: a slash, then letters or dashes up to a blank. So `/usr/bin` is none.
@@ -174,25 +216,72 @@ mod tests {
         message("/usr/bin/env what is this?", "/usr/bin/env what is this?");
         message("//search is a command", "/search is a command");
         message("/", "/");
-        message("one\\\ntwo", "one\ntwo");
         message("\"\"\"\n/search\n\nx\n\"\"\"", "/search\n\nx");
+        message("\"\"\"\r\n\n  x\n\n\"\"\"", "\n  x\n");
         assert_eq!(parse(" \t\r\n"), Input::Blank);
         assert_eq!(parse("\"\"\"\"\"\""), Input::Blank);
+    }
+
+    /// Reads a script; returns the texts that its lines make.
+    fn texts(script: &str) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        for line in script.split('\n') {
+            let last = texts.last_mut().unwrap();
+            if !goes_on(last, line) {
+                texts.push(String::new());
+            }
+        }
+        texts.retain(|text| !text.is_empty());
+        texts
+    }
+
+    #[track_caller]
+    fn one_text(script: &str, expected: &str) {
+        assert_eq!(texts(script), [expected]);
     }
 
     #[test]
     fn an_open_block_wants_more_lines() {
         for open in [
-            "one\\",
             "\"\"\"one",
             "```rust\nfn main() {}",
-            "/system be\\\n",
+            "````\n```\nx\n```",
+            "```python\n\"\"\"a docstring\"\"\"",
         ] {
             assert!(is_open(open), "{open}");
         }
-        for closed in ["one", "\"\"\"one\"\"\"", "```\nx\n```", "/search ```", ""] {
+        for closed in [
+            "one",
+            "\"\"\"one\"\"\"",
+            "```\nx\n```",
+            "```x``` is code",
+            "```python\n\"\"\"half a docstring\n```",
+            "\"\"\"\n```\n\"\"\"",
+            "/search ```",
+            "",
+        ] {
             assert!(!is_open(closed), "{closed}");
         }
+    }
+
+    // Finding M25.
+    #[test]
+    fn a_backslash_joins_lines_outside_of_blocks_and_is_text_within() {
+        one_text("one\\\ntwo", "one\ntwo");
+        one_text("one\\\r\ntwo", "one\ntwo");
+        one_text("/system be\\\nkind", "/system be\nkind");
+        for block in [
+            "```sh\ncargo run \\\n  --release\n```",
+            "\"\"\"\n#define F(x) \\\r\n  x\n\"\"\"",
+            "see\n```\nRUN a \\\n\\\n```",
+        ] {
+            let script = block
+                .strip_prefix("see\n")
+                .map(|block| format!("see\\\n{block}"));
+            one_text(&script.unwrap_or_else(|| block.to_owned()), block);
+        }
+        // A text that is complete is left alone.
+        message("RUN a \\\n  && b", "RUN a \\\n  && b");
     }
 
     #[test]
@@ -206,7 +295,7 @@ mod tests {
             "what's new?",
         ];
         crate::mutate::each(&seeds, |text| {
-            is_open(text);
+            drop(texts(text));
             if let Input::Command(words) = parse(text) {
                 drop(crate::commands::Line::try_parse_from(words));
             }

@@ -11,15 +11,15 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
 use crate::commands::{Flow, Line, interrupt, until_interrupted};
 use crate::conversation::Status;
 use crate::ui::{Approvals, Live, Ui, visible};
-use helper::LineHelper;
-use input::{Input, is_open, parse};
+use helper::{Continuation, LineHelper};
+use input::{Input, goes_on, parse};
 
 /// Says how a run of the shell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl Repl<'_> {
             .build();
         let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
         editor.set_helper(Some(LineHelper::new(self.ui.colored())));
+        for key in [
+            KeyEvent(KeyCode::Enter, Modifiers::NONE),
+            KeyEvent::ctrl('J'),
+        ] {
+            editor.bind_sequence(key, EventHandler::Conditional(Box::new(Continuation)));
+        }
+        // Keys have no bindings there, and lines come as they do from a pipe.
+        let is_dumb = std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
         // There is no history before the first line.
         drop(editor.load_history(history));
         loop {
@@ -73,7 +81,13 @@ impl Repl<'_> {
             let prompt = visible(&format!("{}{private}> ", self.chat.settings.model));
             let styled = self.ui.prompt(&prompt);
             match editor.readline(&(prompt.as_str(), styled.as_str())) {
-                Ok(line) => {
+                Ok(mut line) => {
+                    if is_dumb {
+                        let lines = std::mem::take(&mut line);
+                        for next in lines.split('\n') {
+                            goes_on(&mut line, next);
+                        }
+                    }
                     if !self.chat.is_private()
                         && let Err(error) = self.remember(&mut editor, &line, history)
                     {
@@ -126,9 +140,9 @@ impl Repl<'_> {
             };
             let line = line.transpose().context("cannot read standard input")?;
             let ended = line.is_none();
-            open.push_str(&String::from_utf8_lossy(&line.unwrap_or_default()));
-            if !ended && is_open(&open) {
-                open.push('\n');
+            let line = line.unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            if !ended && goes_on(&mut open, &line) {
                 continue;
             }
             match self.run(&std::mem::take(&mut open))? {

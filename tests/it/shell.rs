@@ -149,6 +149,37 @@ fn a_terminal_shows_prompt_answer_and_footer() {
     );
 }
 
+// Finding M25.
+#[test]
+fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
+    let server = server::ollama(|question| format!("<{}>", question.replace('\n', "|")));
+    let home = Home::new();
+    let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
+    for (typed, said) in [
+        ("one \\\rtwo", "<one |two>"),
+        ("\x1b[200~RUN a \\\r  && b\x1b[201~", "<RUN a \\|  && b>"),
+        (
+            "```sh\rcargo run \\\r  -q\r```",
+            "<```sh|cargo run \\|  -q|```>",
+        ),
+    ] {
+        terminal.wait_for("llama3.2:latest> ");
+        terminal.type_keys(&format!("{typed}\r"));
+        terminal.wait_for(said);
+    }
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("\x04");
+    assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
+    // A terminal that cannot edit lines has no keys to bind.
+    let mut terminal = home.terminal_with(
+        &["chat", "--base-url", &server.url],
+        &[("TERM", "dumb"), ("NO_COLOR", "1")],
+    );
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("one \\\rtwo\r");
+    terminal.wait_for("<one |two>");
+}
+
 #[test]
 fn ctrl_c_stops_an_answer_and_keeps_what_came() {
     let server = Server::start(|request| {

@@ -59,6 +59,8 @@ impl Repl<'_> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .auto_add_history(false)
+            // The default keeps a hundred lines.
+            .max_history_size(usize::MAX)?
             .build();
         let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
         editor.set_helper(Some(LineHelper::new(self.ui.colored())));

@@ -180,6 +180,24 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
     terminal.wait_for("<one |two>");
 }
 
+// Finding L13.
+#[test]
+fn the_lines_of_before_stay_in_the_history() {
+    let home = Home::new();
+    let history = home.path().join("history.txt");
+    let before: String = (0..150).map(|line| format!("line {line}\n")).collect();
+    std::fs::write(&history, format!("#V2\n{before}")).unwrap();
+    let mut terminal = home.terminal(&["chat", "-p", "offline"]);
+    terminal.wait_for("> ");
+    terminal.type_keys("/help /quit\r");
+    terminal.wait_for("Usage: /quit");
+    terminal.wait_for("> ");
+    terminal.type_keys("\x04");
+    assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
+    let after = std::fs::read_to_string(&history).unwrap();
+    assert!(after.contains("line 0\n") && after.contains("/help /quit\n"));
+}
+
 #[test]
 fn ctrl_c_stops_an_answer_and_keeps_what_came() {
     let server = Server::start(|request| {

@@ -15,8 +15,9 @@ use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent,
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
-use crate::commands::{Flow, Line, interrupt, until_interrupted};
+use crate::commands::{Command, Flow, History, Line, interrupt, until_interrupted};
 use crate::conversation::Status;
+use crate::store::Whom;
 use crate::ui::{Approvals, Live, Ui, visible};
 use helper::{Continuation, LineHelper};
 use input::{Input, goes_on, parse};
@@ -38,7 +39,7 @@ pub struct Repl<'a> {
     pub runtime: &'a Runtime,
     /// Whether a script ends with its first failure.
     pub fail_fast: bool,
-    /// The last turn of this run, which `/show` means.
+    /// The last turn of this conversation, which `/show` means.
     pub last: Option<String>,
     /// Whether the person knows that turns cannot be stored.
     pub told: bool,
@@ -194,10 +195,19 @@ impl Repl<'_> {
                 });
             }
         };
+        let erases = matches!(
+            &line.command,
+            Command::History(History::Forget(_) | History::Cleanup(_))
+        );
+        let session = self.chat.session_id().to_owned();
         let (chat, ui, last) = (&mut self.chat, self.ui, self.last.as_deref());
         let store = Arc::clone(&chat.memory.store);
         let running = until_interrupted(line.command.run(chat, last, ui), &store, ui);
-        match self.runtime.block_on(running) {
+        let ran = self.runtime.block_on(running);
+        if erases || self.chat.session_id() != session {
+            self.last = self.runtime.block_on(latest(&self.chat)).unwrap_or(None);
+        }
+        match ran {
             None => Ok(Ran::Interrupted),
             Some(Ok(flow)) => Ok(Ran::Went(flow)),
             Some(Err(error)) => {
@@ -268,4 +278,13 @@ impl Repl<'_> {
             _ => self.ui.error(error),
         }
     }
+}
+
+/// Returns the id of the last turn of the conversation.
+async fn latest(chat: &Chat) -> Result<Option<String>> {
+    let memory = &chat.memory;
+    let filter = memory.filter(Whom::Me, None, None).await?;
+    let filter = filter.in_session(chat.session_id());
+    let turns = memory.store.interactions_in(&filter, Some(1)).await?;
+    Ok(turns.into_iter().next().map(|turn| turn.interaction_id))
 }

@@ -198,6 +198,25 @@ fn the_lines_of_before_stay_in_the_history() {
     assert!(after.contains("line 0\n") && after.contains("/help /quit\n"));
 }
 
+// Finding L12.
+#[test]
+fn the_last_turn_is_that_of_the_conversation_that_goes_on() {
+    let home = Home::new();
+    let chat = |script: &str| {
+        let run = home.allm().args(["chat", "-p", "offline", "--json"]);
+        run.stdin(script).run().json()
+    };
+    let first = chat("first\n").remove(0);
+    let id = |name: &str| first[name].as_str().unwrap();
+    let (turn, session) = (id("interaction_id"), id("session_id"));
+    let lines = chat(&format!(
+        "second\n/resume {session}\n/show\n/forget {turn} --yes --no-backup\n/show\n/users add bob\n/user bob\n/show\n"
+    ));
+    assert_eq!(lines[2]["query"], "first");
+    assert_eq!(lines[4]["query"], "second", "{}", lines[4]);
+    assert_eq!(lines[7]["error"], "nothing is recorded yet");
+}
+
 #[test]
 fn ctrl_c_stops_an_answer_and_keeps_what_came() {
     let server = Server::start(|request| {

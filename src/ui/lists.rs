@@ -15,7 +15,7 @@ impl Ui {
             self.note("there is no such session");
             return Ok(());
         }
-        self.print(&table::sessions(sessions, self.look()))?;
+        self.draw(&table::sessions(sessions, self.look))?;
         self.more(more);
         Ok(())
     }
@@ -31,7 +31,7 @@ impl Ui {
         if self.json {
             return self.print_json(&json::stats(stats));
         }
-        self.print(&table::stats(stats, self.look()))
+        self.draw(&table::stats(stats, self.look))
     }
 
     /// Shows users.
@@ -43,7 +43,7 @@ impl Ui {
             self.note("you have not said anything yet");
             return Ok(());
         }
-        self.print(&table::users(users, self.look()))
+        self.draw(&table::users(users, self.look))
     }
 
     /// Shows what an examination found.
@@ -54,15 +54,15 @@ impl Ui {
         let widest = findings.iter().map(|finding| finding.what.len()).max();
         let line = |finding: &Finding| {
             let state = match finding.state {
-                State::Fine => theme::good("fine ", self.color_out),
-                State::Odd => theme::strong("odd  ", self.color_out),
-                State::Wrong => theme::alarm("wrong", self.color_out),
-                State::Fixed => theme::strong("fixed", self.color_out),
+                State::Fine => theme::good("fine ", self.look.color),
+                State::Odd => theme::strong("odd  ", self.look.color),
+                State::Wrong => theme::alarm("wrong", self.look.color),
+                State::Fixed => theme::strong("fixed", self.look.color),
             };
             let (what, detail) = (&finding.what, theme::one_line(&finding.detail));
             format!("{state}  {what:<0$}  {detail}", widest.unwrap_or_default())
         };
-        self.print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+        self.draw(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
         if findings.iter().any(|finding| finding.state == State::Wrong) {
             self.note("`allm doctor --fix` repairs what can be");
         }
@@ -87,7 +87,7 @@ impl Ui {
         } else if rows.columns.is_empty() {
             self.note("no columns");
         } else {
-            self.print(&table::rows(rows, self.look()))?;
+            self.draw(&table::rows(rows, self.look))?;
         }
         if rows.more {
             self.note(&format!(
@@ -107,7 +107,7 @@ impl Ui {
             self.note("nothing to add up");
             return Ok(());
         }
-        self.print(&table::groups(by, groups, self.look()))
+        self.draw(&table::groups(by, groups, self.look))
     }
 
     /// Says that a conversation goes on.
@@ -134,11 +134,9 @@ impl Ui {
             self.note(&format!("{more} earlier turns are not shown"));
         }
         for turn in turns {
-            let asked = theme::strong(
-                &theme::visible(&format!("> {}", turn.query)),
-                self.color_out,
-            );
-            self.print(&format!("{asked}\n{}\n", theme::visible(&turn.response)))?;
+            let asked = self.look.text(&turn.query);
+            let asked = theme::strong(&format!("> {asked}"), self.look.color);
+            self.draw(&format!("{asked}\n{}", self.look.text(&turn.response)))?;
             self.footer(turn);
         }
         Ok(())
@@ -149,6 +147,6 @@ impl Ui {
         if self.json {
             return self.print_json(&json::last(interaction, names));
         }
-        self.print(&theme::visible(&interaction.response))
+        self.print(&interaction.response)
     }
 }

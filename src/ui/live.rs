@@ -77,7 +77,8 @@ impl<'u> Live<'u> {
         if self.behind == Behind::Reasoning {
             self.end_line();
         }
-        self.out(&visible(text));
+        let shown = self.ui.look.text(text);
+        self.out(&shown);
         self.behind = behind(text, Behind::Answer);
     }
 

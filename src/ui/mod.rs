@@ -27,7 +27,7 @@ use crate::conversation::Step;
 use crate::store::{CycleHit, Fact, Found, Hit, Interaction, Notice};
 use crate::timeframe::{Range, Zone};
 use crate::tools::Toolbox;
-use table::Look;
+use theme::Look;
 
 /// Says when to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,10 +42,9 @@ pub enum Color {
 pub struct Ui {
     /// One JSON object for each command and turn, instead of text.
     pub json: bool,
-    color_out: bool,
     color_err: bool,
-    width: usize,
-    zone: Zone,
+    /// How what goes to stdout looks.
+    look: Look,
 }
 
 impl Ui {
@@ -58,20 +57,16 @@ impl Ui {
             Color::Never => false,
             Color::Auto => terminal && !no_color,
         };
+        let is_terminal = io::stdout().is_terminal();
         Ui {
             json,
-            color_out: colored(io::stdout().is_terminal()) && !json,
             color_err: colored(io::stderr().is_terminal()),
-            width: theme::width(),
-            zone,
-        }
-    }
-
-    fn look(&self) -> Look {
-        Look {
-            width: self.width,
-            color: self.color_out,
-            zone: self.zone,
+            look: Look {
+                width: theme::width(),
+                color: colored(is_terminal) && !json,
+                zone,
+                is_terminal,
+            },
         }
     }
 
@@ -80,33 +75,34 @@ impl Ui {
         let utc = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
         self.note(&format!(
             "{} to {} ({} to {})",
-            self.zone.shown(range.from),
-            self.zone.shown(range.until),
+            self.look.zone.shown(range.from),
+            self.look.zone.shown(range.until),
             utc(range.from),
             utc(range.until)
         ));
     }
 
-    /// Writes lines of text to stdout.
-    pub fn print(&self, text: &str) -> Result<()> {
+    /// Writes lines to stdout that were drawn for it.
+    fn draw(&self, drawn: &str) -> Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}", text.trim_end_matches('\n'))?;
+        writeln!(out, "{}", drawn.trim_end_matches('\n'))?;
         Ok(out.flush()?)
     }
 
-    /// Writes a text to stdout as it is; a terminal is no file, and sees its control characters.
+    /// Writes lines of text to stdout: as they are, but for a terminal visible.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.draw(&self.look.text(text))
+    }
+
+    /// Writes a piece of text to stdout: as it is, but for a terminal visible.
     pub fn put(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
-        match out.is_terminal() {
-            true => out.write_all(visible(text).as_bytes())?,
-            false => out.write_all(text.as_bytes())?,
-        }
-        Ok(())
+        Ok(out.write_all(self.look.text(text).as_bytes())?)
     }
 
     /// Writes one JSON object to stdout, on a line of its own.
     pub fn print_json(&self, value: &Value) -> Result<()> {
-        self.print(&value.to_string())
+        self.draw(&self.look.json(&value.to_string()))
     }
 
     /// Says something to the person, on stderr.
@@ -163,17 +159,17 @@ impl Ui {
 
     /// Returns the zone in which times are shown.
     pub fn zone(&self) -> Zone {
-        self.zone
+        self.look.zone
     }
 
     /// Returns whether stdout takes colour.
     pub fn colored(&self) -> bool {
-        self.color_out
+        self.look.color
     }
 
     /// Returns the prompt as it is drawn.
     pub fn prompt(&self, prompt: &str) -> String {
-        theme::strong(prompt, self.color_out)
+        theme::strong(prompt, self.look.color)
     }
 
     /// Shows what a turn came to; the answer itself has been streamed already, unless JSON is asked for.
@@ -186,7 +182,7 @@ impl Ui {
 
     /// Says under an answer when it was, how to name it, and what it took.
     pub fn footer(&self, interaction: &Interaction) {
-        self.note(&report::footer(interaction, self.zone));
+        self.note(&report::footer(interaction, self.look.zone));
     }
 
     /// Shows what a search found.
@@ -199,7 +195,7 @@ impl Ui {
             return Ok(());
         }
         let Found { hits, words, .. } = found;
-        self.print(&table::hits(hits, words, names, self.look()))
+        self.draw(&table::hits(hits, words, names, self.look))
     }
 
     /// Says what went wrong without stopping a command.
@@ -219,11 +215,11 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            self.print(&table::hits(hits, &[], names, self.look()))?;
+            self.draw(&table::hits(hits, &[], names, self.look))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
-            self.print(&table::cycles(cycles, self.look()))?;
+            self.draw(&table::cycles(cycles, self.look))?;
         }
         Ok(())
     }
@@ -238,9 +234,9 @@ impl Ui {
             return Ok(());
         }
         if raw {
-            return self.print(&requests.join("\n"));
+            return self.draw(&self.look.json(&requests.join("\n")));
         }
-        self.print(&report::context(requests, self.color_out))
+        self.draw(&report::context(requests, self.look))
     }
 
     /// Shows the steps of a turn.
@@ -252,7 +248,7 @@ impl Ui {
             self.note("this turn was answered without a thought or an action that was recorded");
             return Ok(());
         }
-        self.print(&report::scratchpad(interaction, steps, self.color_out))
+        self.draw(&report::scratchpad(interaction, steps, self.look))
     }
 
     /// Shows what is put before the questions from now on.
@@ -273,7 +269,7 @@ impl Ui {
             self.note("nothing is recalled");
             return Ok(());
         }
-        self.print(&table::recalled(interactions, quotes, names, self.look()))?;
+        self.draw(&table::recalled(interactions, quotes, names, self.look))?;
         self.note(&quotes.to_string());
         Ok(())
     }
@@ -287,7 +283,7 @@ impl Ui {
             self.note("no facts; `/facts on` in a chat, or `allm chat --facts`, has them drawn from answers");
             return Ok(());
         }
-        self.print(&table::facts(facts, self.look()))
+        self.draw(&table::facts(facts, self.look))
     }
 
     /// Shows the tools, and which of them the model is offered.
@@ -295,7 +291,7 @@ impl Ui {
         if self.json {
             return self.print_json(&json::tools(tools));
         }
-        self.print(&table::tools(tools, self.look()))
+        self.draw(&table::tools(tools, self.look))
     }
 
     /// Shows the interactions of a window of time.
@@ -313,7 +309,7 @@ impl Ui {
             self.note("nothing was said in that time");
             return Ok(());
         }
-        self.print(&table::interactions(interactions, names, self.look()))?;
+        self.draw(&table::interactions(interactions, names, self.look))?;
         self.more(more);
         Ok(())
     }
@@ -329,13 +325,8 @@ impl Ui {
         if self.json {
             return self.print_json(&json::show(interaction, steps, requests, names));
         }
-        self.print(&report::interaction(
-            interaction,
-            steps,
-            requests,
-            self.zone,
-            self.color_out,
-        ))
+        let text = report::interaction(interaction, steps, requests, self.look);
+        self.draw(&text)
     }
 
     /// Shows a setting, or that it was changed.

@@ -6,7 +6,8 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment};
 
 use super::Ui;
-use super::table::{Look, drawn, table};
+use super::table::{drawn, table};
+use super::theme::Look;
 use crate::import::{Part, Report};
 use crate::store::Moved;
 
@@ -76,7 +77,7 @@ impl Ui {
             self.note("there is nothing to bring in");
             return Ok(());
         }
-        self.print(&parts(&report.parts, dry_run, self.look()))?;
+        self.draw(&parts(&report.parts, dry_run, self.look))?;
         for part in &report.parts {
             for (why, count) in &part.skipped {
                 self.note(&format!("{}: {count} passed over: {why}", part.name));

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 
-use super::theme::{alarm, bytes, dim, one_line, strong, visible};
+use super::theme::{Look, alarm, bytes, dim, one_line, strong, visible};
 use crate::conversation::{Status, Step, ToolCall, cut, short_id};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
@@ -169,20 +169,20 @@ pub fn interaction(
     interaction: &Interaction,
     steps: &[Step],
     requests: &[String],
-    zone: Zone,
-    color: bool,
+    look: Look,
 ) -> String {
+    let color = look.color;
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         text.push_str(&format!(
             "{} {}\n",
             dim(&format!("{name:<12}"), color),
-            visible(value)
+            look.text(value)
         ));
     };
     row("interaction", &interaction.interaction_id);
     row("session", &interaction.session_id);
-    row("time", &zone.shown(interaction.timestamp));
+    row("time", &look.zone.shown(interaction.timestamp));
     row(
         "answered by",
         format!("{} {}", interaction.provider, interaction.model).trim(),
@@ -221,34 +221,35 @@ pub fn interaction(
     text.push_str(&format!(
         "\n{}\n{}\n",
         strong("question", color),
-        visible(&interaction.query)
+        look.text(&interaction.query)
     ));
     for (index, step) in steps.iter().enumerate() {
-        text.push_str(&format!("\n{}", self::step(index, step, color)));
+        text.push_str(&format!("\n{}", self::step(index, step, look)));
     }
     text.push_str(&format!(
         "\n{}\n{}",
         strong("answer", color),
-        visible(&interaction.response)
+        look.text(&interaction.response)
     ));
     if !interaction.facts_extracted.is_empty() {
         text.push_str(&format!(
             "\n\n{}\n{}",
             strong("facts", color),
-            visible(&interaction.facts_extracted.join("\n"))
+            look.text(&interaction.facts_extracted.join("\n"))
         ));
     }
     text
 }
 
 /// Returns one step as lines: thought, action, observation.
-fn step(index: usize, step: &Step, color: bool) -> String {
+fn step(index: usize, step: &Step, look: Look) -> String {
+    let color = look.color;
     let mut text = format!("{}\n", strong(&format!("step {}", index + 1), color));
     if !step.thought.is_empty() {
         text.push_str(&format!(
             "{} {}\n",
             dim("thought", color),
-            visible(&step.thought)
+            look.text(&step.thought)
         ));
     }
     let Some(action) = &step.action else {
@@ -261,39 +262,40 @@ fn step(index: usize, step: &Step, color: bool) -> String {
         dim("seen   ", color),
         outcome(step),
         milliseconds(i64::try_from(step.duration_ms).unwrap_or(i64::MAX)),
-        visible(step.observation.trim_end()),
+        look.text(step.observation.trim_end()),
     ));
     text
 }
 
 /// Returns the steps of a turn, between its question and its answer.
-pub fn scratchpad(interaction: &Interaction, steps: &[Step], color: bool) -> String {
+pub fn scratchpad(interaction: &Interaction, steps: &[Step], look: Look) -> String {
+    let color = look.color;
     let mut text = format!(
         "{}\n{}\n",
         strong("question", color),
-        visible(&interaction.query)
+        look.text(&interaction.query)
     );
     for (index, step) in steps.iter().enumerate() {
-        text.push_str(&format!("\n{}", self::step(index, step, color)));
+        text.push_str(&format!("\n{}", self::step(index, step, look)));
     }
     let answer = match interaction.response.as_str() {
-        "" => interaction.status.as_str().to_owned(),
-        response => visible(response),
+        "" => interaction.status.as_str().into(),
+        response => look.text(response),
     };
     text.push_str(&format!("\n{}\n{answer}", strong("answer", color)));
     text
 }
 
 /// Returns requests as indented JSON, what is no JSON as it is.
-pub fn context(requests: &[String], color: bool) -> String {
+pub fn context(requests: &[String], look: Look) -> String {
     let pretty = |(index, body): (usize, &String)| {
         let json: Option<Value> = serde_json::from_str(body).ok();
         let text = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
         let heading = format!("request {} of {}", index + 1, requests.len());
         format!(
             "{}\n{}",
-            dim(&heading, color),
-            visible(text.as_ref().unwrap_or(body))
+            dim(&heading, look.color),
+            look.json(text.as_ref().unwrap_or(body))
         )
     };
     let requests = requests.iter().enumerate().map(pretty);

@@ -7,20 +7,11 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
 use super::report::{milliseconds, moment, time};
-use super::theme::{bytes, one_line, strong};
+use super::theme::{Look, bytes, one_line, strong};
 use crate::chat::Quotes;
 use crate::conversation::{self, short_id};
 use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
-use crate::timeframe::Zone;
 use crate::tools::Toolbox;
-
-/// Says how wide a table may be, whether it takes colour, and in which zone times are shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    pub width: usize,
-    pub color: bool,
-    pub zone: Zone,
-}
 
 pub fn table(headings: &[&str], look: Look) -> Table {
     let mut table = Table::new();

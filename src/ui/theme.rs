@@ -1,6 +1,38 @@
 //! Colours and widths, and text made safe to show.
 
+use std::borrow::Cow;
+
 use owo_colors::OwoColorize;
+
+use crate::timeframe::Zone;
+
+/// Says how wide what is drawn on stdout may be, whether it takes colour, in which zone times are shown, and who reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub width: usize,
+    pub color: bool,
+    pub zone: Zone,
+    /// Whether stdout is a terminal, which text can steer, and no file or pipe.
+    pub is_terminal: bool,
+}
+
+impl Look {
+    /// Returns a text of others as stdout is to have it: as it is, but for a terminal visible.
+    pub fn text(self, text: &str) -> Cow<'_, str> {
+        match self.is_terminal {
+            true => Cow::Owned(visible(text)),
+            false => Cow::Borrowed(text),
+        }
+    }
+
+    /// Returns JSON as stdout is to have it: for a terminal with escapes where it could be steered.
+    pub fn json(self, json: &str) -> Cow<'_, str> {
+        match self.is_terminal {
+            true => Cow::Owned(escaped(json)),
+            false => Cow::Borrowed(json),
+        }
+    }
+}
 
 /// Makes control characters and marks that turn the direction of text visible, so that text cannot steer a terminal.
 ///
@@ -16,19 +48,37 @@ pub fn visible(text: &str) -> String {
                 shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'));
             }
             '\x7f' => shown.push('\u{2421}'),
-            '\u{80}'..='\u{9f}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{2028}'
-            | '\u{2029}' => {
-                shown.push_str(&format!("<U+{:04X}>", u32::from(c)));
-            }
+            _ if steers(c) => shown.push_str(&format!("<U+{:04X}>", u32::from(c))),
             _ => shown.push(c),
         }
     }
     shown
+}
+
+/// Writes as escapes what could steer a terminal. JSON stays the same value: only in its strings are such characters.
+fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            _ if steers(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Returns whether a character may steer a terminal, or turns the direction of text.
+fn steers(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// Returns the text on one line: blanks of any kind become one, and control characters visible.
@@ -105,5 +155,25 @@ mod tests {
         );
         assert_eq!(one_line(" a\n\n b\x1b[2J"), "a b␛[2J");
         assert_eq!(visible("naïve 東京 🦀"), "naïve 東京 🦀");
+    }
+
+    // Finding M20.
+    #[test]
+    fn only_a_terminal_is_shown_what_could_steer_it_otherwise() {
+        let look = |is_terminal| Look {
+            width: 80,
+            color: false,
+            zone: Zone::default(),
+            is_terminal,
+        };
+        let text = "\u{5d0}\u{200f}\r\n\u{9b}2J\x7f\u{202e}";
+        let shown = "\u{5d0}<U+200F>\n<U+009B>2J␡<U+202E>";
+        assert_eq!(look(true).text(text), shown);
+        assert_eq!(look(false).text(text), text);
+        let json = serde_json::to_string(text).unwrap();
+        let shown = look(true).json(&json);
+        assert_eq!(shown.chars().find(|c| steers(*c)), None, "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        assert_eq!(look(false).json(&json), json);
     }
 }

@@ -217,6 +217,40 @@ fn the_last_turn_is_that_of_the_conversation_that_goes_on() {
     assert_eq!(lines[7]["error"], "nothing is recorded yet");
 }
 
+// Finding M20.
+#[test]
+fn what_could_steer_a_terminal_is_shown_there_and_kept_in_a_pipe() {
+    const SAID: &str = "\u{1b}]0;owned\u{7} \u{9b}2J \u{5e9}\u{200f}!\r\nnext";
+    let server = server::ollama(|_| SAID.to_owned());
+    let home = Home::new();
+    let asked = ["chat", "--base-url", &server.url, "\u{9b}3J?"];
+    let answer = home.allm().args(asked).run().ok();
+    assert_eq!(answer.stdout, format!("{SAID}\n"));
+    let last = home.allm().args(["last"]).run().ok();
+    assert_eq!(last.stdout, format!("{SAID}\n"));
+    let shown = home.allm().args(["show"]).run().ok();
+    assert!(shown.stdout.contains(SAID), "{}", shown.stdout);
+    let sql = "SELECT query, response FROM interactions";
+    for args in [
+        &["sql", "--csv", sql][..],
+        &["sql", sql],
+        &["last"],
+        &["last", "--json"],
+        &["show"],
+        &["context"],
+        &["context", "--raw"],
+        &["export"],
+    ] {
+        let mut terminal = home.terminal(args);
+        assert_eq!(terminal.exit_status(), 0, "{args:?}");
+        let screen = terminal.screen();
+        assert!(screen.contains("2J") || screen.contains("3J"), "{args:?}");
+        let steers = ["\u{1b}]", "\u{7}", "\u{9b}", "\u{200f}"];
+        let found = steers.iter().find(|steers| screen.contains(**steers));
+        assert_eq!(found, None, "{args:?}: {screen:?}");
+    }
+}
+
 #[test]
 fn ctrl_c_stops_an_answer_and_keeps_what_came() {
     let server = Server::start(|request| {

@@ -37,7 +37,7 @@ pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
         );
     }
     ui.setting("model", &json!(chat.settings.model))?;
-    ui.print(&crate::ui::visible(&models.join("\n")))
+    ui.print(&models.join("\n"))
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! Text for a person: errors in three lines, the line under an answer, a whole interaction.
 
 use chrono::{DateTime, Utc};
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Value, json};
 
 use super::theme::{Look, alarm, bytes, dim, one_line, strong, visible};
@@ -59,13 +59,21 @@ pub fn brief(error: &anyhow::Error) -> String {
 
 /// Puts an error of the command parser into our own form.
 pub fn usage(error: &clap::Error) -> anyhow::Error {
-    let word = |kind| match error.get(kind) {
-        Some(ContextValue::String(word)) => Some(word.clone()),
+    let (message, hint) = misunderstood(error);
+    anyhow::Error::new(Hinted { message, hint })
+}
+
+/// Returns what the command parser did not understand, and what to do about it.
+fn misunderstood(error: &clap::Error) -> (String, String) {
+    let told = |kind| error.get(kind).map(ToString::to_string);
+    let word = |kind| match error.get(kind)? {
         // The best suggestion is the last.
-        Some(ContextValue::Strings(words)) => words.last().cloned(),
-        _ => None,
+        ContextValue::Strings(words) => words.last().cloned(),
+        _ => told(kind),
     };
-    let (message, hint) = if let Some(name) = word(ContextKind::InvalidSubcommand) {
+    let near = |word: String| format!("did you mean `{word}`?");
+    let explained = || "`--help` explains it".to_owned();
+    if let Some(name) = word(ContextKind::InvalidSubcommand) {
         // In a chat commands have a slash, outside they have none.
         let (help, slash) = if name.starts_with('/') {
             ("/help", "/")
@@ -73,29 +81,25 @@ pub fn usage(error: &clap::Error) -> anyhow::Error {
             ("allm --help", "")
         };
         let near = word(ContextKind::SuggestedSubcommand)
-            .map(|near| format!("did you mean `{slash}{}`? ", near.trim_start_matches('/')));
-        (
-            format!("there is no command `{name}`"),
-            format!("{}`{help}` lists the commands", near.unwrap_or_default()),
-        )
-    } else {
-        let text = error.render().to_string();
-        let text = text
-            .split("For more information")
-            .next()
-            .unwrap_or_default();
-        let (said, usage) = text.split_once("Usage: ").unwrap_or((text, ""));
-        let (said, tip) = said.split_once("tip: ").unwrap_or((said, ""));
-        let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let usage = usage.lines().next().unwrap_or_default();
-        let hint = match (tip, usage) {
-            ("", "") => "`--help` explains it".to_owned(),
-            ("", usage) => format!("usage: {usage}"),
-            (tip, _) => joined(tip),
-        };
-        (joined(said.trim().trim_start_matches("error: ")), hint)
-    };
-    anyhow::Error::new(Hinted { message, hint })
+            .map(|word| near(format!("{slash}{}", word.trim_start_matches('/'))) + " ");
+        let hint = format!("{}`{help}` lists the commands", near.unwrap_or_default());
+        return (format!("there is no command `{name}`"), hint);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return ("say what to do".to_owned(), explained());
+    }
+    // What is wrong comes first, and then advice, which is ours.
+    let rendered = error.render().to_string();
+    let message = rendered.split("\n\n").next().unwrap_or_default();
+    let message = message.trim_start_matches("error: ").split_whitespace();
+    let message = message.collect::<Vec<_>>().join(" ");
+    let usage = told(ContextKind::Usage).and_then(|usage| {
+        let line = usage.lines().next()?.trim_start_matches("Usage:").trim();
+        Some(format!("usage: {line}"))
+    });
+    let named = word(ContextKind::SuggestedArg).or_else(|| word(ContextKind::SuggestedValue));
+    let hint = named.map(near).or_else(|| told(ContextKind::Suggested));
+    (message, hint.or(usage).unwrap_or_else(explained))
 }
 
 /// Returns an error as lines: what failed, why, and what to do about it.

@@ -30,7 +30,7 @@ fn wrong_usage_exits_with_2_and_a_suggestion() {
     );
     check(
         &["search", "x", "--limt", "3"],
-        "error: unexpected argument '--limt' found\nhint: a similar argument exists: '--limit'\n",
+        "error: unexpected argument '--limt' found\nhint: did you mean `--limit`?\n",
     );
     check(
         &["chat", "--seed", "x"],

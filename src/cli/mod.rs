@@ -47,21 +47,28 @@ pub enum Exit {
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     tools::keep_private();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = parser::command()
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .and_then(|matches| parser::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
-            // When nobody reads the help there is nobody to tell.
-            drop(match error.kind() {
+            let is_help = matches!(
+                error.kind(),
                 ErrorKind::DisplayHelp
-                | ErrorKind::DisplayVersion
-                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                    error.print().map_err(Into::into)
-                }
-                _ => Ui::new(false, Color::Auto, Zone::default()).usage(&error),
+                    | ErrorKind::DisplayVersion
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            );
+            // Who asks for JSON gets it, however little is understood of the rest.
+            let mut flags = arguments.iter().take_while(|word| *word != "--");
+            let json = flags.any(|word| word == "--json");
+            // When nobody reads the help there is nobody to tell.
+            drop(if is_help && !json {
+                error.print().map_err(Into::into)
+            } else {
+                Ui::new(json, Color::Auto, Zone::default()).usage(&error)
             });
             return if usage { Exit::Usage } else { Exit::Done };
         }

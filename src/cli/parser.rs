@@ -1,5 +1,6 @@
 //! The command line of the binary: its subcommands, the commands of the chat among them.
 
+use clap::builder::Styles;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::args::{ChatArgs, Global};
@@ -51,7 +52,9 @@ pub enum Sub {
 
 /// Returns the parser. Commands of the chat that make sense outside it are subcommands without their slash.
 pub fn command() -> clap::Command {
-    let mut list = String::from("\x1b[1m\x1b[4mAsk the history:\x1b[0m\n");
+    let styles = Styles::styled();
+    let heading = styles.get_header();
+    let mut list = format!("{heading}Ask the history:{heading:#}\n");
     let command = Cli::command().mut_subcommands(|sub| {
         let Some(name) = sub.get_name().strip_prefix('/').map(str::to_owned) else {
             return sub;

@@ -40,6 +40,22 @@ fn wrong_usage_exits_with_2_and_a_suggestion() {
         &["search", "x", "--limit", "0"],
         "error: invalid value '0' for '--limit <N>': 0 is not in 1..=65535\nhint: `--help` explains it\n",
     );
+    // Finding L9.
+    for (args, told) in [
+        (
+            &["--json", "serach", "x"][..],
+            "there is no command `serach`",
+        ),
+        (
+            &["search", "--limt", "3", "--json"],
+            "unexpected argument '--limt' found",
+        ),
+        (&["--json"], "say what to do"),
+    ] {
+        let run = home.allm().args(args.iter().copied()).run().fails(2);
+        assert_eq!(run.json()[0]["error"], told, "{args:?}");
+        assert_eq!(run.stderr, "", "{args:?}");
+    }
 }
 
 #[test]

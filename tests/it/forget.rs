@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, say};
 use crate::privacy::files_with;
 use crate::scripted::{self, Said, calls};
 use crate::server::{Chunk, Reply, Server};
@@ -368,7 +368,7 @@ fn a_kill_leaves_all_of_it_or_nothing() {
         let doctor = copied.allm().args(["doctor", "--json"]).run().ok().json();
         assert!(!doctor[0].to_string().contains("\"wrong\""), "{doctor:?}");
     }
-    println!("{gone} of {kills} kills came after it had begun");
+    say(&format!("{gone} of {kills} kills came after it had begun"));
 }
 
 // Finding H4.

@@ -22,6 +22,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const TERMINAL_PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Says something about a test to whoever runs it, also where it passes.
+pub fn say(text: &str) {
+    // The macros write into what is only shown of tests that fail.
+    writeln!(std::io::stderr(), "    {text}").ok();
+}
+
+/// Says that a test is left out, and why.
+pub fn left_out(why: &str) {
+    say(&format!("left out: {why}"));
+}
+
 /// Holds a fresh home directory and a folder to work in, removed when dropped.
 pub struct Home(TempDir, TempDir);
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::forget::{all_or_nothing, copy, quoted};
-use crate::harness::Home;
+use crate::harness::{Home, left_out, say};
 
 const CALLS: &str = "open,openat,creat,write,pwrite64,rename,renameat,renameat2,link,linkat,unlink,unlinkat,ftruncate,fsync,fdatasync";
 
@@ -255,7 +255,7 @@ fn calls(log: &str) -> Vec<Call> {
 #[test]
 fn a_power_cut_leaves_all_of_what_is_forgotten_or_nothing() {
     if Command::new("strace").arg("-V").output().is_err() {
-        println!("left out: there is no strace to see the writes with");
+        left_out("there is no strace to see the writes with");
         return;
     }
     let (home, id, whole) = quoted();
@@ -282,7 +282,7 @@ fn a_power_cut_leaves_all_of_what_is_forgotten_or_nothing() {
         .output()
         .unwrap();
     if !run.status.success() && !log.exists() {
-        println!("left out: strace may not trace here");
+        left_out("strace may not trace here");
         return;
     }
     assert!(
@@ -328,9 +328,9 @@ fn a_power_cut_leaves_all_of_what_is_forgotten_or_nothing() {
         there += usize::from(all_or_nothing(image, &whole));
         tried += 1;
     }
-    println!(
+    say(&format!(
         "{tried} of {} images: all of it is there in {there}, nothing in the others",
         images.len()
-    );
+    ));
     assert!(there > 0 && there < tried);
 }

@@ -185,7 +185,7 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
 fn the_lines_of_before_stay_in_the_history() {
     let home = Home::new();
     let history = home.path().join("history.txt");
-    let before: String = (0..150).map(|line| format!("line {line}\n")).collect();
+    let before = (0..150).fold(String::new(), |lines, line| format!("{lines}line {line}\n"));
     std::fs::write(&history, format!("#V2\n{before}")).unwrap();
     let mut terminal = home.terminal(&["chat", "-p", "offline"]);
     terminal.wait_for("> ");

@@ -1,6 +1,6 @@
 //! Opens a store, and ends what was cut short in it.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::store::open::{Options, Store};
 
@@ -8,13 +8,16 @@ impl Store {
     /// Opens the store, and makes it when the place is empty.
     pub async fn open(options: Options) -> Result<Store> {
         let store = Store::connect(options).await?;
-        let gone = store.resume_removal().await;
-        let gone =
-            gone.context("cannot go on with what was being removed when it was cut short")?;
-        if gone > 0 {
-            (store.options.notice)(&format!(
-                "went on removing {gone} interaction(s), which was cut short before"
-            ));
+        let notice = &store.options.notice;
+        match store.resume_removal().await {
+            Ok(0) => {}
+            Ok(gone) => notice(&format!(
+                "removed {gone} interaction(s) to the end, which was cut short before"
+            )),
+            // What is left of it can be read meanwhile: the rows belong together at every step.
+            Err(error) => notice(&format!(
+                "what was being removed is not gone yet, the next start goes on with it: {error:#}"
+            )),
         }
         Ok(store)
     }

@@ -73,6 +73,13 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
     };
     let near = |word: String| format!("did you mean `{word}`?");
     let explained = || "`--help` explains it".to_owned();
+    let is_missing = matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if is_missing {
+        return ("say what to do".to_owned(), explained());
+    }
     if let Some(name) = word(ContextKind::InvalidSubcommand) {
         // In a chat commands have a slash, outside they have none.
         let (help, slash) = if name.starts_with('/') {
@@ -84,9 +91,6 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
             .map(|word| near(format!("{slash}{}", word.trim_start_matches('/'))) + " ");
         let hint = format!("{}`{help}` lists the commands", near.unwrap_or_default());
         return (format!("there is no command `{name}`"), hint);
-    }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return ("say what to do".to_owned(), explained());
     }
     // What is wrong comes first, and then advice, which is ours.
     let rendered = error.render().to_string();

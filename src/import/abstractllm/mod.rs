@@ -195,23 +195,24 @@ impl Gathered {
         let rank = |told: &Told| order.iter().position(|part| *part == told.part);
         let mut all = std::mem::take(&mut self.turns);
         all.sort_by_key(|told| (rank(told), told.turn.timestamp));
-        let mut joined: Vec<Told> = Vec::new();
+        let mut joined = Joined::default();
         // The same session has another id in each part.
         let mut sessions: HashMap<String, String> = HashMap::new();
         for told in all {
-            match home_of(&told, &joined) {
+            match joined.home_of(&told) {
                 Some(at) => {
-                    let session = joined[at].session().to_owned();
+                    let session = joined.turns[at].session().to_owned();
                     if [tables::NAME, sqlite::NAME].contains(&told.part) {
                         sessions.entry(told.session().to_owned()).or_insert(session);
                     }
                     self.items
                         .push((told.part, Item::Skipped(ELSEWHERE.to_owned())));
-                    joined[at].merge(told);
+                    joined.merge(at, told);
                 }
                 None => joined.push(told),
             }
         }
+        let joined = joined.turns;
         let systems: HashMap<String, String> = joined
             .iter()
             .filter(|told| !told.system.is_empty())
@@ -232,31 +233,103 @@ impl Gathered {
     }
 }
 
-/// Returns the place of the turn that a part tells more of.
-fn home_of(told: &Told, joined: &[Told]) -> Option<usize> {
-    let apart = |other: &Told| (other.turn.timestamp - told.turn.timestamp).abs();
-    let requests = [tree::CONTEXTS, tree::LOGS];
-    let fits = |other: &Told| {
-        let several = told.part == tree::CONTEXTS;
-        if other.part == told.part || (other.merged.contains(told.part) && !several) {
-            return false;
+/// Holds the turns that have been put together, by what another part may know of them, too.
+#[derive(Default)]
+struct Joined {
+    turns: Vec<Told>,
+    /// The places of turns by what was asked, whatever the blanks.
+    asked: HashMap<String, Vec<usize>>,
+    /// The places of turns by their ids.
+    named: HashMap<String, Vec<usize>>,
+}
+
+impl Joined {
+    fn push(&mut self, told: Told) {
+        let at = self.turns.len();
+        let asked = self.asked.entry(plain(&told.turn.query)).or_default();
+        asked.push(at);
+        let named = self.named.entry(told.turn.id.clone()).or_default();
+        named.push(at);
+        self.turns.push(told);
+    }
+
+    fn merge(&mut self, at: usize, other: Told) {
+        let told = &mut self.turns[at];
+        let unasked = told.turn.query.is_empty();
+        told.merge(other);
+        if unasked && !told.turn.query.is_empty() {
+            let asked = self.asked.entry(plain(&told.turn.query)).or_default();
+            asked.push(at);
         }
-        let asked = same(&other.turn.query, &told.turn.query);
-        if requests.contains(&told.part) {
-            return asked && apart(other) < NEAR;
-        }
-        if told.turn.response.is_empty() && !told.turn.requests.is_empty() && asked {
-            return apart(other) < FAR;
-        }
-        let unasked = other.turn.query.is_empty() || told.turn.query.is_empty();
-        other.turn.id == told.turn.id && (asked || unasked) && apart(other) < FAR
-    };
-    let fitting = joined.iter().enumerate().filter(|(_, other)| fits(other));
-    let nearest = fitting.min_by_key(|(_, other)| apart(other));
-    nearest.map(|(at, _)| at)
+    }
+
+    /// Returns the place of the turn that a part tells more of.
+    fn home_of(&self, told: &Told) -> Option<usize> {
+        let apart = |other: &Told| (other.turn.timestamp - told.turn.timestamp).abs();
+        let requests = [tree::CONTEXTS, tree::LOGS];
+        let fits = |other: &Told| {
+            let several = told.part == tree::CONTEXTS;
+            if other.part == told.part || (other.merged.contains(told.part) && !several) {
+                return false;
+            }
+            let asked = same(&other.turn.query, &told.turn.query);
+            if requests.contains(&told.part) {
+                return asked && apart(other) < NEAR;
+            }
+            if told.turn.response.is_empty() && !told.turn.requests.is_empty() && asked {
+                return apart(other) < FAR;
+            }
+            let unasked = other.turn.query.is_empty() || told.turn.query.is_empty();
+            other.turn.id == told.turn.id && (asked || unasked) && apart(other) < FAR
+        };
+        let asked = self.asked.get(&plain(&told.turn.query));
+        let named = self.named.get(&told.turn.id);
+        let known = asked.into_iter().chain(named).flatten().copied();
+        let fitting = known.filter(|at| fits(&self.turns[*at]));
+        fitting.min_by_key(|at| (apart(&self.turns[*at]), *at))
+    }
+}
+
+/// Returns a text with one blank between its words.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns whether two questions are one, whatever the blanks.
 fn same(a: &str, b: &str) -> bool {
     a.split_whitespace().eq(b.split_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding L24.
+    #[test]
+    fn turns_of_two_parts_find_each_other_among_many() {
+        let begun = DateTime::UNIX_EPOCH;
+        let told = |part, at: i64, query: &str| {
+            let time = begun + TimeDelta::minutes(at);
+            Told::new(part, "s", &format!("t{at}"), time, query)
+        };
+        let mut gathered = Gathered::default();
+        for at in 0..20_000 {
+            gathered
+                .turns
+                .push(told(tree::TURNS, at, &format!("question  {at}")));
+            // One part knows the ids, the other what was asked.
+            gathered.turns.push(told(tables::NAME, at, ""));
+            let mut request = told(tree::LOGS, at, &format!("question {at}"));
+            request.turn.id = format!("log {at}");
+            gathered.turns.push(request);
+        }
+        let (mut turns, mut elsewhere) = (0, 0);
+        for (_, item) in gathered.join() {
+            match item {
+                Item::Skipped(_) => elsewhere += 1,
+                _ => turns += 1,
+            }
+        }
+        assert_eq!((turns, elsewhere), (20_000, 40_000));
+    }
 }

@@ -39,7 +39,7 @@ pub struct Settings {
     pub react: React,
     /// How often the model may call tools in one turn.
     pub max_steps: usize,
-    /// How many interactions are recalled with each question, and how like it they have to be (cosine).
+    /// How many interactions are recalled with each question, and how like it they have to be (the score of a search).
     pub recall: usize,
     pub recall_floor: f32,
     /// Whether the model is asked after each answer for the facts in it.

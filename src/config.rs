@@ -1,14 +1,30 @@
 //! Settings: the defaults of assets/config.toml, over them the user's file. Environment and flags come on top, in `cli`.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::agent::prompt::React;
 
 /// Every setting with its default, as it is shipped.
 pub const DEFAULTS: &str = include_str!("../assets/config.toml");
+
+/// How freely a model may answer.
+pub const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
+/// Which share the likeliest words may have that a model chooses among.
+pub const TOP_P: RangeInclusive<f64> = 0.0..=1.0;
+
+/// Returns what reads a number within a range, or says what it should be.
+pub fn within(
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("give a number from {} to {}", range.start(), range.end()))
+    }
+}
 
 /// Holds every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,9 +75,23 @@ impl Config {
                 return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
             }
         }
-        settings
-            .try_into()
-            .with_context(|| format!("cannot use the settings of `{}`", path.display()))
+        let unusable = || format!("cannot use the settings of `{}`", path.display());
+        let config: Config = settings.try_into().with_context(unusable)?;
+        config.check().with_context(unusable)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value, range) in [
+            ("temperature", self.temperature, TEMPERATURE),
+            ("top_p", self.top_p, TOP_P),
+        ] {
+            if let Some(value) = value.filter(|value| !range.contains(value)) {
+                let (least, most) = range.into_inner();
+                bail!("`{name} = {value}` is not from {least} to {most}");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -82,5 +112,29 @@ mod tests {
         );
         std::fs::write(&path, "providr = \"ollama\"\n").unwrap();
         assert!(format!("{:#}", Config::load(&path).unwrap_err()).contains("providr"));
+    }
+
+    // Finding L10.
+    #[test]
+    fn numbers_that_no_server_takes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for (line, why) in [
+            (
+                "temperature = 2.5",
+                "`temperature = 2.5` is not from 0 to 2",
+            ),
+            (
+                "temperature = nan",
+                "`temperature = NaN` is not from 0 to 2",
+            ),
+            ("top_p = -1.0", "`top_p = -1` is not from 0 to 1"),
+        ] {
+            std::fs::write(&path, line).unwrap();
+            let error = format!("{:#}", Config::load(&path).unwrap_err());
+            assert!(error.ends_with(why), "{error}");
+        }
+        std::fs::write(&path, "temperature = 2.0\ntop_p = 0.0").unwrap();
+        assert_eq!(Config::load(&path).unwrap().temperature, Some(2.0));
     }
 }

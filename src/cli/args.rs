@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::agent::prompt::React;
+use crate::config::{TEMPERATURE, TOP_P, within};
 use crate::ui::Color;
 
 /// Are the flags of every subcommand.
@@ -75,7 +76,7 @@ pub struct ChatArgs {
     #[arg(short, long, value_name = "TEXT|@FILE")]
     pub system: Option<String>,
     /// How freely the model answers, 0 to 2
-    #[arg(short, long, value_name = "X")]
+    #[arg(short, long, value_name = "X", value_parser = within(TEMPERATURE), allow_negative_numbers = true)]
     pub temperature: Option<f64>,
     /// The longest answer in tokens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -84,7 +85,7 @@ pub struct ChatArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<i64>,
     /// Choose among the likeliest words that together have this share
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = within(TOP_P), allow_negative_numbers = true)]
     pub top_p: Option<f64>,
     /// Go on with the last conversation
     #[arg(short = 'c', long = "continue", conflicts_with = "session")]

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::chat::Chat;
+use crate::config::TEMPERATURE;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -61,12 +62,11 @@ pub struct TemperatureArgs {
 }
 
 pub fn temperature(args: TemperatureArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    let range = |value: &f64| (0.0..=2.0).contains(value);
     set(
         "temperature",
         args.value,
         &mut chat.settings.options.temperature,
-        range,
+        |value| TEMPERATURE.contains(value),
         "a number from 0 to 2",
         ui,
     )

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -167,6 +167,9 @@ impl Repl<'_> {
 
     /// Answers one message.
     pub fn once(&mut self, message: &str) -> Result<Outcome> {
+        if message.trim().is_empty() {
+            bail!("there is no message in what was given: leave it out to begin a conversation");
+        }
         Ok(match self.say(message)? {
             Ran::Went(_) => Outcome::Done,
             Ran::Failed => Outcome::Failed,

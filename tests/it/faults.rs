@@ -40,6 +40,22 @@ fn wrong_usage_exits_with_2_and_a_suggestion() {
         &["search", "x", "--limit", "0"],
         "error: invalid value '0' for '--limit <N>': 0 is not in 1..=65535\nhint: `--help` explains it\n",
     );
+    // Finding L10.
+    check(
+        &["chat", "--temperature", "-1", "x"],
+        "error: invalid value '-1' for '--temperature <X>': give a number from 0 to 2\nhint: `--help` explains it\n",
+    );
+    check(
+        &["chat", "--top-p", "nan", "x"],
+        "error: invalid value 'nan' for '--top-p <X>': give a number from 0 to 1\nhint: `--help` explains it\n",
+    );
+    let empty = home
+        .allm()
+        .args(["chat", "-p", "offline", "--json", " "])
+        .run()
+        .fails(1);
+    let told = empty.json()[0]["error"].to_string();
+    assert!(told.contains("there is no message"), "{told}");
     // Finding L9.
     for (args, told) in [
         (

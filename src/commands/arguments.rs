@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use crate::chat::Memory;
-use crate::store::{Filter, Whom};
+use crate::store::{Filter, Interaction, Whom};
 use crate::timeframe::{self as time, Zone};
 
 /// Says whose history a command looks at.
@@ -77,8 +77,20 @@ impl Found {
     }
 }
 
-/// Returns whether a word can only be meant as an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
-pub fn is_id(text: &str) -> bool {
+/// Returns the interaction that words name by its id; none where they are meant as words.
+pub async fn named(text: &str, filter: &Filter, memory: &Memory) -> Result<Option<Interaction>> {
+    if !may_be_id(text) {
+        return Ok(None);
+    }
+    match memory.store.interaction(filter, text).await {
+        // A year, a port or a date names no interaction but by chance.
+        Err(_) if text.chars().all(|c| c.is_ascii_digit() || c == '-') => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Returns whether a word may be an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
+fn may_be_id(text: &str) -> bool {
     text.len() >= 4
         && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
         && text.chars().any(|c| c.is_ascii_digit())

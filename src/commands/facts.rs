@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::arguments::Found;
+use super::arguments::{Found, named};
 use crate::chat::{Chat, Memory};
 use crate::store::{Fact, Origin, SearchQuery};
 use crate::ui::Ui;
@@ -44,8 +44,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let text = args.words.join(" ");
     let facts = if text.is_empty() {
         memory.store.facts(&filter, limit).await?
-    } else if super::arguments::is_id(&text) {
-        let interaction = memory.store.interaction(&filter, &text).await?;
+    } else if let Some(interaction) = named(&text, &filter, memory).await? {
         let fact = |text: &String| Fact {
             interaction_id: interaction.interaction_id.clone(),
             timestamp: interaction.timestamp,

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::arguments::Found;
+use super::arguments::{Found, named};
 use crate::chat::Chat;
 use crate::store::{Hit, SearchQuery};
 use crate::ui::Ui;
@@ -31,8 +31,8 @@ pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     let filter = args.found.filter(&chat.memory).await?;
     let interactions = if text == "off" {
         Vec::new()
-    } else if super::arguments::is_id(&text) {
-        vec![chat.memory.store.interaction(&filter, &text).await?]
+    } else if let Some(interaction) = named(&text, &filter, &chat.memory).await? {
+        vec![interaction]
     } else {
         let query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
         let found = chat.memory.store.search(&query).await?;

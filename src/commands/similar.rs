@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::arguments::Whose;
+use super::arguments::{Whose, named};
 use crate::chat::Memory;
 use crate::ui::Ui;
 
@@ -23,8 +23,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
     let text = args.words.join(" ");
-    let (hits, cycles) = if super::arguments::is_id(&text) {
-        let interaction = memory.store.interaction(&filter, &text).await?;
+    let (hits, cycles) = if let Some(interaction) = named(&text, &filter, memory).await? {
         memory
             .store
             .similar_to(&interaction.interaction_id, &filter, limit)

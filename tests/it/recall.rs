@@ -99,6 +99,30 @@ fn what_is_recalled_cannot_speak_as_the_user() {
     );
 }
 
+// Finding L11.
+#[test]
+fn a_number_that_is_no_id_is_a_word() {
+    let home = Home::new();
+    let server = model();
+    let first = chat(
+        &home,
+        &server,
+        &["which port is 8080 and what was in 2024?"],
+    )
+    .ok_json();
+    let script = "/recall 8080\n/similar 2024\n/facts 2024-09-15\n";
+    let lines = chat(&home, &server, &[]).stdin(script).run().ok().json();
+    for line in &lines[..2] {
+        let found = &line[if line["type"] == "recall" {
+            "interactions"
+        } else {
+            "hits"
+        }][0];
+        assert_eq!(found["interaction_id"], first["interaction_id"], "{line}");
+    }
+    assert_eq!(lines[2]["count"], 0);
+}
+
 #[test]
 fn each_question_recalls_what_is_like_it_and_nothing_else() {
     let home = Home::new();

@@ -144,6 +144,23 @@ impl Store {
         Ok(sessions)
     }
 
+    /// Returns the session of the last turn that was not brought in from elsewhere.
+    pub async fn last_session(&self, filter: &Filter) -> Result<Option<Session>> {
+        // What quotes this has a backslash before each quote.
+        let own = col("metadata").not_like(lit("%\"import\":{%"));
+        let own = filter.expr().map_or(own.clone(), |expr| expr.and(own));
+        let columns = ["session_id", "timestamp"];
+        let latest = Some(Order::Descending("timestamp"));
+        let turns = self
+            .interactions
+            .select(Some(own), &columns, latest, Some(1))
+            .await?;
+        match turns.first() {
+            Some(turn) => self.session(filter, &turn.session_id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Returns the one session whose id starts with `prefix`.
     pub async fn session(&self, filter: &Filter, prefix: &str) -> Result<Session> {
         find_one(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use tokio::runtime::Runtime;
 
 use super::args::ChatArgs;
@@ -15,7 +15,7 @@ use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{Outcome, Repl};
-use crate::store::{self, Whom};
+use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};
 use crate::ui::{Approvals, Ui};
 
@@ -183,17 +183,16 @@ async fn converse(
     let filter = chat.memory.filter(Whom::Me, None, None).await?;
     let session = match &args.session {
         Some(id) => Some(chat.memory.store.session(&filter, id).await?),
-        None if args.go_on => match chat
-            .memory
-            .store
-            .sessions(&filter)
-            .await?
-            .into_iter()
-            .next()
-        {
-            Some(summary) => Some(summary.session),
-            None => bail!("there is no conversation to go on with"),
-        },
+        None if args.go_on => {
+            let last = chat.memory.store.last_session(&filter).await?;
+            let none = || {
+                anyhow!(Hinted {
+                    message: "there is no conversation to go on with".to_owned(),
+                    hint: "`--session ID` takes any that `allm sessions` lists".to_owned(),
+                })
+            };
+            Some(last.ok_or_else(none)?)
+        }
         None => None,
     };
     if let Some(session) = session {

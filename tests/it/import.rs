@@ -297,3 +297,30 @@ fn one_import_at_a_time() {
     drop(lock);
     home.allm().args(import).stdin(line).run().ok();
 }
+
+// Finding M24.
+#[test]
+fn what_is_continued_was_said_here() {
+    let home = Home::new();
+    let said = json!({"timestamp": "2090-01-01T00:00:00Z", "session": "s", "query": "from afar?", "response": "yes"});
+    let run = home.allm().args(["import", "jsonl", "-", "--no-embed"]);
+    run.stdin(&said.to_string()).run().ok();
+    let chat = |args: &[&str]| {
+        let run = home.allm().args(["chat", "-p", "offline", "--json"]);
+        run.args(args.iter().copied()).run()
+    };
+    let none = chat(&["-c", "hello"]).fails(1).json().remove(0);
+    assert_eq!(none["error"], "there is no conversation to go on with");
+    let session = |args: &[&str]| chat(args).ok().json()[0]["session_id"].clone();
+    let own = session(&["one"]);
+    assert_eq!(session(&["-c", "two"]), own);
+    // Whoever goes on with one that was brought in has it continued.
+    let sessions = home.allm().args(["sessions", "--json"]).ok_json();
+    let theirs = sessions["sessions"][0]["session_id"].clone();
+    assert_ne!(theirs, own);
+    assert_eq!(
+        session(&["--session", theirs.as_str().unwrap(), "three"]),
+        theirs
+    );
+    assert_eq!(session(&["-c", "four"]), theirs);
+}

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
@@ -254,9 +254,10 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     let tables = tables.find(|part| part.name == AbstractLlm::TABLES_PART);
     let unread = tables.map_or(0, |part| part.broken);
     if missing > 0 || unread > 0 {
-        bail!(
+        bringing.ui.warn(&format!(
             "the tables of AbstractLLM stay where they are, because not all of them is in ours: {unread} rows cannot be read, {missing} turns are missing"
-        );
+        ));
+        return Ok(Outcome::Failed);
     }
     let aside = store::take_place(&place)?;
     let aside = aside.display();

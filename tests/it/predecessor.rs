@@ -197,6 +197,9 @@ fn tables_that_cannot_be_read_stay_where_they_are() {
         .run()
         .fails(1);
     assert!(run.stderr.contains("stay where they are"), "{run:?}");
+    // Finding L9.
+    let again = ["import", "abstractllm", &path, "--json"];
+    assert_eq!(home.allm().args(again).run().fails(1).json().len(), 1);
     assert!(home.path().join("lancedb/interactions.lance").exists());
     assert!(!home.path().join("lancedb/registry.lance").exists());
 }

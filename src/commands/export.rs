@@ -99,8 +99,21 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         let moved = to_file(&path, &what, memory, ui).await?;
         return ui.moved("export", &moved);
     }
-    let mut put = |text: &str| ui.put(text);
-    what.write(memory, &mut put).await.map(drop)
+    match form {
+        // Their lines are objects already.
+        None | Some(Form::Otel) => what.write(memory, &mut |line| ui.put_json(line)).await?,
+        Some(_) if !ui.json => what.write(memory, &mut |text| ui.put(text)).await?,
+        Some(_) => {
+            let mut all = String::new();
+            let mut put = |text: &str| {
+                all.push_str(text);
+                Ok(())
+            };
+            let moved = what.write(memory, &mut put).await?;
+            return ui.exported(&moved, &all);
+        }
+    };
+    Ok(())
 }
 
 /// Says what is written, and how.

@@ -143,7 +143,7 @@ async fn remove(
         return Ok(false);
     }
     if !how.yes && !ui.confirm("Remove them for good?")? {
-        ui.note("nothing was removed");
+        ui.declined("forgotten")?;
         return Ok(false);
     }
     let ids: Vec<String> = turns.into_iter().map(|turn| turn.interaction_id).collect();

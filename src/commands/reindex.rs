@@ -27,7 +27,7 @@ impl Args {
             options.embedder.name()
         ));
         if !self.yes && !ui.confirm("Go on?")? {
-            ui.note("nothing was changed");
+            ui.declined("reindex")?;
             return Ok(false);
         }
         store::change_embedder(options).await?;

@@ -25,8 +25,9 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let zone = memory.zone;
     let (from, until) = args.when.bounds(zone)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
+    let stats = memory.store.stats(&filter).await?;
     let Some(by) = args.by else {
-        return ui.stats(&memory.store.stats(&filter).await?);
+        return ui.stats(&stats);
     };
     let day = |time| zone.local(time).format("%Y-%m-%d").to_string();
     let mut groups = memory.store.groups(&filter, by, day).await?;
@@ -38,5 +39,5 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
             }
         }
     }
-    ui.groups(by.as_str(), &groups)
+    ui.groups(by.as_str(), &groups, &stats)
 }

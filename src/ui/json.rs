@@ -160,15 +160,10 @@ pub fn facts(facts: &[Fact]) -> Value {
     json!({"type": "facts", "count": facts.len(), "facts": facts})
 }
 
-/// Returns what turns add up to.
-pub fn groups(by: &str, groups: &[Group]) -> Value {
-    json!({"type": "stats", "by": by, "count": groups.len(), "groups": groups})
-}
-
-/// Returns the turns of a conversation.
-pub fn history(turns: &[Interaction], names: &Names) -> Value {
+/// Returns the turns of a conversation, and how many earlier ones are left out.
+pub fn history(turns: &[Interaction], names: &Names, more: usize) -> Value {
     let turns: Vec<Value> = turns.iter().map(|turn| brief(turn, names)).collect();
-    json!({"type": "history", "count": turns.len(), "interactions": turns})
+    json!({"type": "history", "count": turns.len(), "more": more, "interactions": turns})
 }
 
 /// Returns one turn in brief.
@@ -200,13 +195,13 @@ pub fn tools(tools: &Toolbox) -> Value {
     json!({"type": "tools", "count": tools.len(), "tools": tools})
 }
 
-/// Returns the interactions of a window of time.
-pub fn timeframe(range: &Range, interactions: &[Interaction], names: &Names) -> Value {
+/// Returns the interactions of a window of time, and how many earlier ones are left out.
+pub fn timeframe(range: &Range, interactions: &[Interaction], names: &Names, more: usize) -> Value {
     let interactions: Vec<Value> = interactions
         .iter()
         .map(|interaction| brief(interaction, names))
         .collect();
-    json!({"type": "timeframe", "from": time(range.from), "to": time(range.until), "count": interactions.len(), "interactions": interactions})
+    json!({"type": "timeframe", "from": time(range.from), "to": time(range.until), "count": interactions.len(), "more": more, "interactions": interactions})
 }
 
 /// Returns everything about an interaction.
@@ -226,8 +221,8 @@ pub fn show(
     show
 }
 
-/// Returns sessions.
-pub fn sessions(sessions: &[SessionSummary]) -> Value {
+/// Returns sessions, and how many earlier ones are left out.
+pub fn sessions(sessions: &[SessionSummary], more: usize) -> Value {
     let session = |summary: &SessionSummary| {
         let session = &summary.session;
         json!({
@@ -242,7 +237,7 @@ pub fn sessions(sessions: &[SessionSummary]) -> Value {
         })
     };
     let sessions: Vec<Value> = sessions.iter().map(session).collect();
-    json!({"type": "sessions", "count": sessions.len(), "sessions": sessions})
+    json!({"type": "sessions", "count": sessions.len(), "more": more, "sessions": sessions})
 }
 
 /// Returns what the store is made of.
@@ -261,4 +256,13 @@ pub fn stats(stats: &Stats) -> Value {
         "usage": stats.usage,
         "groups": [],
     })
+}
+
+/// Returns what the store is made of, and what turns add up to.
+pub fn groups(by: &str, groups: &[Group], stats: &Stats) -> Value {
+    let mut value = self::stats(stats);
+    value["by"] = json!(by);
+    value["count"] = json!(groups.len());
+    value["groups"] = json!(groups);
+    value
 }

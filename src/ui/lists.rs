@@ -9,7 +9,7 @@ impl Ui {
     /// Shows sessions, and how many more there are.
     pub fn sessions(&self, sessions: &[SessionSummary], more: usize) -> Result<()> {
         if self.json {
-            return self.print_json(&json::sessions(sessions));
+            return self.print_json(&json::sessions(sessions, more));
         }
         if sessions.is_empty() {
             self.note("there is no such session");
@@ -99,9 +99,9 @@ impl Ui {
     }
 
     /// Shows what turns add up to.
-    pub fn groups(&self, by: &str, groups: &[Group]) -> Result<()> {
+    pub fn groups(&self, by: &str, groups: &[Group], stats: &Stats) -> Result<()> {
         if self.json {
-            return self.print_json(&json::groups(by, groups));
+            return self.print_json(&json::groups(by, groups, stats));
         }
         if groups.is_empty() {
             self.note("nothing to add up");
@@ -124,7 +124,7 @@ impl Ui {
     /// Shows the turns of the live conversation, whole.
     pub fn history(&self, turns: &[Interaction], names: &Names, more: usize) -> Result<()> {
         if self.json {
-            return self.print_json(&json::history(turns, names));
+            return self.print_json(&json::history(turns, names, more));
         }
         if turns.is_empty() {
             self.note("nothing has been said in this conversation yet");

@@ -100,6 +100,12 @@ impl Ui {
         Ok(out.write_all(self.look.text(text).as_bytes())?)
     }
 
+    /// Writes a piece of JSON to stdout: as it is, but for a terminal with escapes.
+    pub fn put_json(&self, json: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        Ok(out.write_all(self.look.json(json).as_bytes())?)
+    }
+
     /// Writes one JSON object to stdout, on a line of its own.
     pub fn print_json(&self, value: &Value) -> Result<()> {
         self.draw(&self.look.json(&value.to_string()))
@@ -303,7 +309,7 @@ impl Ui {
         more: usize,
     ) -> Result<()> {
         if self.json {
-            return self.print_json(&json::timeframe(range, interactions, names));
+            return self.print_json(&json::timeframe(range, interactions, names, more));
         }
         if interactions.is_empty() {
             self.note("nothing was said in that time");

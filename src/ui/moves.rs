@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment};
+use serde_json::{Value, json};
 
 use super::Ui;
 use super::table::{drawn, table};
@@ -15,13 +16,7 @@ impl Ui {
     /// Says how many rows were exported or imported.
     pub fn moved(&self, what: &str, moved: &Moved) -> Result<()> {
         if self.json {
-            let mut value = serde_json::json!({"type": what});
-            if let (Some(value), serde_json::Value::Object(counts)) =
-                (value.as_object_mut(), serde_json::to_value(moved)?)
-            {
-                value.extend(counts);
-            }
-            return self.print_json(&value);
+            return self.print_json(&with_counts(json!({"type": what}), moved)?);
         }
         let known = match moved.known {
             0 => String::new(),
@@ -34,11 +29,27 @@ impl Ui {
         Ok(())
     }
 
+    /// Shows an export that is no JSON itself, as a part of an object.
+    pub fn exported(&self, moved: &Moved, text: &str) -> Result<()> {
+        let mut export = with_counts(json!({"type": "export"}), moved)?;
+        export["text"] = json!(text);
+        self.print_json(&export)
+    }
+
+    /// Says that a person did not agree to something, so that nothing was changed.
+    pub fn declined(&self, what: &str) -> Result<()> {
+        if self.json {
+            return self.print_json(&json!({"type": what, "declined": true}));
+        }
+        self.note("nothing was changed");
+        Ok(())
+    }
+
     /// Says how much was forgotten, and where it is kept.
     pub fn forgotten(&self, count: usize, backup: Option<&Path>, dry_run: bool) -> Result<()> {
         if self.json {
             let backup = backup.map(|path| path.display().to_string());
-            return self.print_json(&serde_json::json!(
+            return self.print_json(&json!(
                 {"type": "forgotten", "count": count, "dry_run": dry_run, "backup": backup}
             ));
         }
@@ -57,7 +68,7 @@ impl Ui {
     /// Says how many passages have got vectors.
     pub fn reindexed(&self, made: usize) -> Result<()> {
         if self.json {
-            return self.print_json(&serde_json::json!({"type": "reindex", "embedded": made}));
+            return self.print_json(&json!({"type": "reindex", "embedded": made}));
         }
         self.note(&match made {
             0 => "nothing is missing".to_owned(),
@@ -69,7 +80,7 @@ impl Ui {
     /// Shows what an import found in each part of its source, and what became of it.
     pub fn imported(&self, source: &str, report: &Report, dry_run: bool) -> Result<()> {
         if self.json {
-            return self.print_json(&serde_json::json!(
+            return self.print_json(&json!(
                 {"type": "import", "source": source, "dry_run": dry_run, "parts": report.parts, "redacted": report.redacted}
             ));
         }
@@ -99,6 +110,16 @@ impl Ui {
         }
         Ok(())
     }
+}
+
+/// Adds the numbers of rows to an object.
+fn with_counts(mut object: Value, moved: &Moved) -> Result<Value> {
+    if let (Value::Object(object), Value::Object(counts)) =
+        (&mut object, serde_json::to_value(moved)?)
+    {
+        object.extend(counts);
+    }
+    Ok(object)
 }
 
 /// Draws what was found in the parts of a history that is brought in.

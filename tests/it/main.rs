@@ -11,6 +11,7 @@ mod tidy;
 mod agent;
 mod clock;
 mod compatible;
+mod contract;
 mod crashes;
 mod data_exports;
 mod embedding;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Names, Ui, approval, json, table, theme};
+use super::{Names, Ui, approval, draw, json, table, theme};
 use crate::store::{Finding, Group, Interaction, Rows, SessionSummary, State, Stats, User};
 
 impl Ui {
@@ -15,7 +15,7 @@ impl Ui {
             self.note("there is no such session");
             return Ok(());
         }
-        self.draw(&table::sessions(sessions, self.look))?;
+        draw(&table::sessions(sessions, self.look))?;
         self.more(more);
         Ok(())
     }
@@ -31,7 +31,7 @@ impl Ui {
         if self.json {
             return self.print_json(&json::stats(stats));
         }
-        self.draw(&table::stats(stats, self.look))
+        draw(&table::stats(stats, self.look))
     }
 
     /// Shows users.
@@ -43,7 +43,7 @@ impl Ui {
             self.note("you have not said anything yet");
             return Ok(());
         }
-        self.draw(&table::users(users, self.look))
+        draw(&table::users(users, self.look))
     }
 
     /// Shows what an examination found.
@@ -62,7 +62,7 @@ impl Ui {
             let (what, detail) = (&finding.what, theme::one_line(&finding.detail));
             format!("{state}  {what:<0$}  {detail}", widest.unwrap_or_default())
         };
-        self.draw(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+        draw(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
         if findings.iter().any(|finding| finding.state == State::Wrong) {
             self.note("`allm doctor --fix` repairs what can be");
         }
@@ -87,7 +87,7 @@ impl Ui {
         } else if rows.columns.is_empty() {
             self.note("no columns");
         } else {
-            self.draw(&table::rows(rows, self.look))?;
+            draw(&table::rows(rows, self.look))?;
         }
         if rows.more {
             self.note(&format!(
@@ -107,7 +107,7 @@ impl Ui {
             self.note("nothing to add up");
             return Ok(());
         }
-        self.draw(&table::groups(by, groups, self.look))
+        draw(&table::groups(by, groups, self.look))
     }
 
     /// Says that a conversation goes on.
@@ -136,7 +136,7 @@ impl Ui {
         for turn in turns {
             let asked = self.look.text(&turn.query);
             let asked = theme::strong(&format!("> {asked}"), self.look.color);
-            self.draw(&format!("{asked}\n{}", self.look.text(&turn.response)))?;
+            draw(&format!("{asked}\n{}", self.look.text(&turn.response)))?;
             self.footer(turn);
         }
         Ok(())

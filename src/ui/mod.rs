@@ -82,16 +82,9 @@ impl Ui {
         ));
     }
 
-    /// Writes lines to stdout that were drawn for it.
-    fn draw(&self, drawn: &str) -> Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", drawn.trim_end_matches('\n'))?;
-        Ok(out.flush()?)
-    }
-
     /// Writes lines of text to stdout: as they are, but for a terminal visible.
     pub fn print(&self, text: &str) -> Result<()> {
-        self.draw(&self.look.text(text))
+        draw(&self.look.text(text))
     }
 
     /// Writes a piece of text to stdout: as it is, but for a terminal visible.
@@ -108,7 +101,7 @@ impl Ui {
 
     /// Writes one JSON object to stdout, on a line of its own.
     pub fn print_json(&self, value: &Value) -> Result<()> {
-        self.draw(&self.look.json(&value.to_string()))
+        draw(&self.look.json(&value.to_string()))
     }
 
     /// Says something to the person, on stderr.
@@ -201,7 +194,7 @@ impl Ui {
             return Ok(());
         }
         let Found { hits, words, .. } = found;
-        self.draw(&table::hits(hits, words, names, self.look))
+        draw(&table::hits(hits, words, names, self.look))
     }
 
     /// Says what went wrong without stopping a command.
@@ -221,11 +214,11 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            self.draw(&table::hits(hits, &[], names, self.look))?;
+            draw(&table::hits(hits, &[], names, self.look))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
-            self.draw(&table::cycles(cycles, self.look))?;
+            draw(&table::cycles(cycles, self.look))?;
         }
         Ok(())
     }
@@ -240,9 +233,9 @@ impl Ui {
             return Ok(());
         }
         if raw {
-            return self.draw(&self.look.json(&requests.join("\n")));
+            return draw(&self.look.json(&requests.join("\n")));
         }
-        self.draw(&report::context(requests, self.look))
+        draw(&report::context(requests, self.look))
     }
 
     /// Shows the steps of a turn.
@@ -254,7 +247,7 @@ impl Ui {
             self.note("this turn was answered without a thought or an action that was recorded");
             return Ok(());
         }
-        self.draw(&report::scratchpad(interaction, steps, self.look))
+        draw(&report::scratchpad(interaction, steps, self.look))
     }
 
     /// Shows what is put before the questions from now on.
@@ -275,7 +268,7 @@ impl Ui {
             self.note("nothing is recalled");
             return Ok(());
         }
-        self.draw(&table::recalled(interactions, quotes, names, self.look))?;
+        draw(&table::recalled(interactions, quotes, names, self.look))?;
         self.note(&quotes.to_string());
         Ok(())
     }
@@ -289,7 +282,7 @@ impl Ui {
             self.note("no facts; `/facts on` in a chat, or `allm chat --facts`, has them drawn from answers");
             return Ok(());
         }
-        self.draw(&table::facts(facts, self.look))
+        draw(&table::facts(facts, self.look))
     }
 
     /// Shows the tools, and which of them the model is offered.
@@ -297,7 +290,7 @@ impl Ui {
         if self.json {
             return self.print_json(&json::tools(tools));
         }
-        self.draw(&table::tools(tools, self.look))
+        draw(&table::tools(tools, self.look))
     }
 
     /// Shows the interactions of a window of time.
@@ -315,7 +308,7 @@ impl Ui {
             self.note("nothing was said in that time");
             return Ok(());
         }
-        self.draw(&table::interactions(interactions, names, self.look))?;
+        draw(&table::interactions(interactions, names, self.look))?;
         self.more(more);
         Ok(())
     }
@@ -332,7 +325,7 @@ impl Ui {
             return self.print_json(&json::show(interaction, steps, requests, names));
         }
         let text = report::interaction(interaction, steps, requests, self.look);
-        self.draw(&text)
+        draw(&text)
     }
 
     /// Shows a setting, or that it was changed.
@@ -349,6 +342,13 @@ impl Ui {
         self.note(&format!("{name}: {shown}"));
         Ok(())
     }
+}
+
+/// Writes lines to stdout that were drawn for it.
+fn draw(drawn: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", drawn.trim_end_matches('\n'))?;
+    Ok(out.flush()?)
 }
 
 /// Writes to stderr. When it is closed nobody listens, and there is nobody to tell.

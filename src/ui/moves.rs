@@ -6,9 +6,9 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment};
 use serde_json::{Value, json};
 
-use super::Ui;
 use super::table::{drawn, table};
 use super::theme::Look;
+use super::{Ui, draw};
 use crate::import::{Part, Report};
 use crate::store::Moved;
 
@@ -88,7 +88,7 @@ impl Ui {
             self.note("there is nothing to bring in");
             return Ok(());
         }
-        self.draw(&parts(&report.parts, dry_run, self.look))?;
+        draw(&parts(&report.parts, dry_run, self.look))?;
         for part in &report.parts {
             for (why, count) in &part.skipped {
                 self.note(&format!("{}: {count} passed over: {why}", part.name));

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Result;
 
 pub use bert::Bert;
-pub use model::Source;
+pub use model::{Source, argument};
 
 /// Turns texts into unit vectors.
 pub trait Embedder: Send + Sync {

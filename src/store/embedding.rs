@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use std::sync::atomic::Ordering;
 
+use crate::embedder::argument;
 use crate::store::open::Store;
 use crate::store::tables::registry;
 use crate::store::words::Hinted;
@@ -24,7 +25,10 @@ impl Store {
         if let Some(model) = model.filter(|model| *model != self.options.embedder.name()) {
             return Err(anyhow::Error::new(Hinted {
                 message: format!("the vectors of this store are made with `{model}` now"),
-                hint: format!("leave, and start again with `--embedder {model}`"),
+                hint: format!(
+                    "leave, and start again with `--embedder {}`",
+                    argument(&model)
+                ),
             }));
         }
         self.checked.store(now, Ordering::SeqCst);

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use allm::embedder::{Lazy, Source};
 use serde_json::Value;
 
 use crate::harness::Home;
-use crate::server;
+use crate::server::{self, Reply, Server};
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
@@ -151,10 +153,9 @@ fn a_folder_and_a_hub_repository_can_be_used_instead() {
             .allm()
             .args(["stats", "--json", "--embedder", &embedder]),
     );
-    assert_eq!(
-        embedding,
-        serde_json::json!({"model": "tiny", "dimension": 32})
-    );
+    let model = embedding["model"].as_str().unwrap();
+    assert!(model.starts_with("tiny@"), "{model}");
+    assert_eq!(embedding["dimension"], 32);
     let found = local
         .allm()
         .args(["search", "--json", "--embedder", &embedder, "hello there"])
@@ -202,6 +203,87 @@ fn a_folder_and_a_hub_repository_can_be_used_instead() {
     );
 }
 
+// Finding M26.
+#[test]
+fn a_model_that_was_fetched_in_part_is_fetched_whole() {
+    const NEXT: &str = "89abcdef0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    tiny_model(folder.path());
+    let model = folder.path().to_owned();
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = Arc::clone(&broken);
+    // It breaks off before the pooling; when it is back the repository has another revision.
+    let hub = Server::start(move |request| {
+        let is_broken = is_broken.load(Ordering::SeqCst);
+        if is_broken && request.path.contains("1_Pooling") {
+            return Reply::text(500, "text/plain", "out of order");
+        }
+        let mut reply = server::hub_file(&model, request);
+        for (name, value) in &mut reply.headers {
+            if *name == "x-repo-commit" && !is_broken {
+                NEXT.clone_into(value);
+            }
+        }
+        reply
+    });
+    let home = Home::new();
+    let asked = |home: &Home| {
+        let args = ["stats", "--embedder", "acme/tiny"];
+        home.allm().env("HF_ENDPOINT", &hub.url).args(args).run()
+    };
+    let failed = asked(&home).fails(1).stderr;
+    assert!(
+        failed.contains("cannot fetch `1_Pooling/config.json` of `acme/tiny`"),
+        "{failed}"
+    );
+    broken.store(false, Ordering::SeqCst);
+    asked(&home).ok();
+    let cache = "embeddings/model_cache/models--acme--tiny/snapshots";
+    let cache = home.path().join(cache).join(NEXT);
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "1_Pooling/config.json",
+    ] {
+        assert!(cache.join(file).exists(), "{file}");
+    }
+
+    // What the repository does not have is asked for once.
+    std::fs::remove_dir_all(folder.path().join("1_Pooling")).unwrap();
+    let home = Home::new();
+    asked(&home).ok();
+    let requests = hub.requests().len();
+    asked(&home).ok();
+    assert_eq!(hub.requests().len(), requests);
+}
+
+// Finding M26.
+#[test]
+fn a_folder_is_known_by_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let name = |folder: &Path| {
+        let source = Source::parse(folder.to_str().unwrap(), Path::new("unused"));
+        source.unwrap().name()
+    };
+    let (one, other) = (place("one/tiny"), place("other/tiny"));
+    tiny_model(&one);
+    tiny_model(&other);
+    let known = name(&one);
+    assert!(known.starts_with("tiny@"), "{known}");
+    assert_ne!(known, name(&other));
+    std::fs::rename(&other, place("all-MiniLM-L6-v2")).unwrap();
+    assert_ne!(name(&place("all-MiniLM-L6-v2")), Source::Bundled.name());
+    // It may move, but not change.
+    std::fs::create_dir(place("elsewhere")).unwrap();
+    let moved = place("elsewhere/tiny");
+    std::fs::rename(&one, &moved).unwrap();
+    assert_eq!(name(&moved), known);
+    std::fs::write(moved.join("1_Pooling/config.json"), "{}").unwrap();
+    assert_ne!(name(&moved), known);
+}
+
 #[test]
 fn a_store_made_with_another_model_is_not_opened() {
     let home = Home::new();
@@ -221,7 +303,7 @@ fn a_store_made_with_another_model_is_not_opened() {
     assert!(
         output
             .stderr
-            .contains("was made with the embedding model `all-MiniLM-L6-v2`, not with `tiny`"),
+            .contains("was made with the embedding model `all-MiniLM-L6-v2`, not with `tiny@"),
         "{}",
         output.stderr
     );
@@ -266,7 +348,7 @@ fn another_model_makes_all_vectors_anew() {
     assert_eq!(meant("", "noon"), 1);
     let anew = home.allm().args(["--embedder", &tiny, "reindex", "--yes"]);
     let anew = anew.run().ok().stderr;
-    assert!(anew.contains("are of `all-MiniLM-L6-v2`; they are dropped and made anew with `tiny`"));
+    assert!(anew.contains("are of `all-MiniLM-L6-v2`; they are dropped and made anew with `tiny@"));
     assert_eq!(meant(&tiny, "noon"), 1);
     let other = home.allm().args(["search", "noon"]).run().fails(1).stderr;
     assert!(
@@ -276,7 +358,7 @@ fn another_model_makes_all_vectors_anew() {
 
     // A shell that was open all the while writes no vectors of the wrong kind, and loses nothing.
     shell.type_keys("the ferry leaves at dusk\r");
-    shell.wait_for("the vectors of this store are made with `tiny` now");
+    shell.wait_for("the vectors of this store are made with `tiny@");
     shell.type_keys("/quit\r");
     shell.exit_status();
     assert_eq!(meant(&tiny, "ferry"), 2);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -316,36 +316,39 @@ fn last_user_message(body: &Value) -> &str {
 
 /// Starts a Hugging Face hub whose one repository, `acme/tiny` at `main`, is a local folder.
 pub fn hub(folder: PathBuf) -> Server {
-    Server::start(move |request| {
-        let name = request.path.strip_prefix("/acme/tiny/resolve/main/");
-        let Some(bytes) = name.and_then(|name| std::fs::read(folder.join(name)).ok()) else {
-            return Reply::text(404, "text/plain", "Entry not found");
-        };
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let (status, range, part) = match request.headers.get("range") {
-            None => (200, None, &bytes[..]),
-            Some(range) => match slice(range, bytes.len()) {
-                None => (416, Some(format!("bytes */{}", bytes.len())), &[][..]),
-                Some((first, last)) => {
-                    let range = format!("bytes {first}-{last}/{}", bytes.len());
-                    (206, Some(range), &bytes[first..=last])
-                }
-            },
-        };
-        let mut headers = vec![
-            ("etag", format!("\"{:016x}\"", hasher.finish())),
-            ("x-repo-commit", COMMIT.to_owned()),
-            ("accept-ranges", "bytes".to_owned()),
-            ("content-length", part.len().to_string()),
-        ];
-        headers.extend(range.map(|range| ("content-range", range)));
-        Reply {
-            status,
-            headers,
-            chunks: vec![Chunk::Bytes(part.to_vec())],
-        }
-    })
+    Server::start(move |request| hub_file(&folder, request))
+}
+
+/// Answers as such a hub.
+pub fn hub_file(folder: &Path, request: &Request) -> Reply {
+    let name = request.path.strip_prefix("/acme/tiny/resolve/main/");
+    let Some(bytes) = name.and_then(|name| std::fs::read(folder.join(name)).ok()) else {
+        return Reply::text(404, "text/plain", "Entry not found");
+    };
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let (status, range, part) = match request.headers.get("range") {
+        None => (200, None, &bytes[..]),
+        Some(range) => match slice(range, bytes.len()) {
+            None => (416, Some(format!("bytes */{}", bytes.len())), &[][..]),
+            Some((first, last)) => {
+                let range = format!("bytes {first}-{last}/{}", bytes.len());
+                (206, Some(range), &bytes[first..=last])
+            }
+        },
+    };
+    let mut headers = vec![
+        ("etag", format!("\"{:016x}\"", hasher.finish())),
+        ("x-repo-commit", COMMIT.to_owned()),
+        ("accept-ranges", "bytes".to_owned()),
+        ("content-length", part.len().to_string()),
+    ];
+    headers.extend(range.map(|range| ("content-range", range)));
+    Reply {
+        status,
+        headers,
+        chunks: vec![Chunk::Bytes(part.to_vec())],
+    }
 }
 
 /// Returns the first and the last byte that `bytes=a-b` or `bytes=a-` asks for; `b` may lie beyond the end.

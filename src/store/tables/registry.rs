@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::table::{Record, Table, moment, text};
+use crate::embedder::argument;
 use crate::store::locks::Locks;
 use crate::store::words::{Hinted, new_id};
 
@@ -137,21 +138,27 @@ pub struct Embedding {
 
 fn mismatch(place: &str, known: &Embedding, asked: &str) -> Hinted {
     let model = &known.model;
+    let (open, renew) = (argument(model), argument(asked));
     if known.unfinished {
         return Hinted {
             message: format!(
                 "the change of the store at `{place}` to the embedding model `{model}` was cut short"
             ),
-            hint: format!("`allm --embedder {model} reindex` goes on with it"),
+            hint: format!("`allm --embedder {open} reindex` goes on with it"),
         };
     }
+    let anew = format!("make its vectors anew with `allm --embedder {renew} reindex`");
     Hinted {
         message: format!(
             "the store at `{place}` was made with the embedding model `{model}`, not with `{asked}`"
         ),
-        hint: format!(
-            "open it with `--embedder {model}`, or make its vectors anew with `allm --embedder {asked} reindex`"
-        ),
+        // Folders had no mark once.
+        hint: match asked.rsplit_once('@') {
+            Some((folder, _)) if folder == model => {
+                format!("what was in that folder then is not known: {anew}")
+            }
+            _ => format!("open it with `--embedder {open}`, or {anew}"),
+        },
     }
 }
 
@@ -257,5 +264,39 @@ fn entry(key: &str, value: &Value) -> Entry {
         key: key.to_owned(),
         value: value.to_string(),
         updated_at: Utc::now(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding M26.
+    #[test]
+    fn a_model_that_does_not_fit_comes_with_what_to_do() {
+        let check = |model: &str, asked: &str, hint: &str| {
+            let known = Embedding {
+                model: model.to_owned(),
+                dimension: 32,
+                unfinished: false,
+            };
+            assert_eq!(mismatch("db", &known, asked).hint, hint);
+        };
+        let renew = "make its vectors anew with `allm --embedder";
+        check(
+            "acme/tiny",
+            "all-MiniLM-L6-v2",
+            &format!("open it with `--embedder acme/tiny`, or {renew} all-MiniLM-L6-v2 reindex`"),
+        );
+        check(
+            "tiny@01234567",
+            "tiny@89abcdef",
+            &format!("open it with `--embedder PATH/TO/tiny`, or {renew} PATH/TO/tiny reindex`"),
+        );
+        check(
+            "tiny",
+            "tiny@89abcdef",
+            &format!("what was in that folder then is not known: {renew} PATH/TO/tiny reindex`"),
+        );
     }
 }

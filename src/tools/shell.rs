@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{Access, Tool, read, spec, umask};
 use crate::conversation::ToolSpec;
@@ -23,6 +23,8 @@ const KEPT: usize = 256 << 10;
 const LONGEST_S: u64 = 600;
 /// How long an output may stay open when the command has ended: a process that it left behind may hold it.
 const GRACE: Duration = Duration::from_millis(500);
+/// Waits for the end of its input, which comes when this process dies, however it does, and then kills a process group.
+const WATCH: &str = "trap '' HUP INT TERM; read -r never; kill -KILL \"-$1\"";
 
 /// Runs a shell command.
 pub struct RunCommand {
@@ -90,6 +92,7 @@ impl RunCommand {
             .spawn()
             .context("cannot start `sh`")?;
         let mut group = Group(child.id());
+        let _watchman = watch(child.id().context("`sh` has no id")?)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (mut out, mut err) = (Captured::default(), Captured::default());
         let whole = async {
@@ -137,6 +140,20 @@ impl Drop for Group {
             killpg(Pid::from_raw(id), Signal::SIGKILL).ok();
         }
     }
+}
+
+/// Starts a process that kills a process group if this one dies before the watchman is dropped. The group is its own, so nothing else
+/// would.
+fn watch(group: u32) -> Result<Child> {
+    let mut watchman = Command::new("sh");
+    watchman
+        .args(["-c", WATCH, "sh", &group.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    watchman.spawn().context("cannot watch over the command")
 }
 
 fn ending(status: ExitStatus) -> String {

@@ -308,6 +308,25 @@ fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
     assert!(!home.folder().join("survived").exists());
 }
 
+// Finding L27.
+#[test]
+fn a_command_dies_with_a_shell_that_is_killed() {
+    let home = Home::new();
+    let command = json!({"command": "touch begun; (sleep 3; touch survived) & sleep 60"});
+    let server = model(vec![calls("run_command", command), Said::Text("never")]);
+    let mut shell = chat(&home, &server, &["--yes", "wait"]).spawn();
+    let begun = home.folder().join("begun");
+    while !begun.exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // The watchman is there right after the command.
+    thread::sleep(Duration::from_millis(500));
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    thread::sleep(Duration::from_millis(3500));
+    assert!(!home.folder().join("survived").exists());
+}
+
 #[test]
 fn a_turn_without_tools_teaches_nothing_about_calling_them() {
     let home = Home::new();

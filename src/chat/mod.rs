@@ -222,7 +222,13 @@ impl Chat {
 
         let mut journal = self.live.journal.take();
         let agent = self.agent();
-        let progress = Progress::default();
+        let private = self.is_private();
+        let progress = Progress::new(|partial| {
+            if let (false, Some(journal)) = (private, &mut journal) {
+                // A full disk is said when the turn is recorded.
+                drop(self.memory.store.note(journal, &turn, partial));
+            }
+        });
         let mut noting = Noting {
             frontend,
             progress: &progress,
@@ -243,20 +249,15 @@ impl Chat {
             };
             agent.turn(prompt, &mut transcript, frontend).await
         };
-        let noting = progress.keep(|partial| {
-            if let (false, Some(journal)) = (self.is_private(), &mut journal) {
-                // A full disk is said when the turn is recorded.
-                drop(self.memory.store.note(journal, &turn, partial));
-            }
-        });
         let (status, failure) = tokio::select! {
             result = answering => match result {
                 Ok(status) => (status, None),
                 Err(error) => (Status::Failed, Some(error)),
             },
             () = interrupt => (Status::Interrupted, None),
-            never = noting => match never {},
+            never = progress.keep() => match never {},
         };
+        drop(progress);
         self.live.journal = journal;
         transcript.close();
         self.live.left_out = self.live.left_out.max(transcript.left_out);

@@ -11,53 +11,61 @@ use crate::store::Partial;
 /// How often what has come is written.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Holds what has come of a turn and how much of it is written.
-#[derive(Default)]
-pub struct Progress(Mutex<State>);
+/// Holds what has come of a turn, and writes what is not written yet.
+pub struct Progress<W>(Mutex<State<W>>);
 
-#[derive(Default)]
-struct State {
+struct State<W> {
     said: String,
     thought: String,
     steps: Vec<Step>,
     changed: bool,
+    write: W,
 }
 
 /// Passes everything on to a front end, and takes note of it.
-pub struct Noting<'f> {
+pub struct Noting<'f, W> {
     pub frontend: &'f mut dyn Frontend,
-    pub progress: &'f Progress,
+    pub progress: &'f Progress<W>,
 }
 
-impl Progress {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl<W: FnMut(Partial)> Progress<W> {
+    /// Begins with nothing; `write` gets what has come.
+    pub fn new(write: W) -> Progress<W> {
+        Progress(Mutex::new(State {
+            said: String::new(),
+            thought: String::new(),
+            steps: Vec::new(),
+            changed: false,
+            write,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<W>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over what has come, again and again, until it is dropped.
-    pub async fn keep(&self, mut write: impl FnMut(Partial)) -> Infallible {
+    /// Writes what has come, again and again, until it is dropped.
+    pub async fn keep(&self) -> Infallible {
         loop {
             tokio::time::sleep(EVERY).await;
-            if let Some(partial) = self.take() {
-                write(partial);
-            }
+            self.state().write();
         }
-    }
-
-    fn take(&self) -> Option<Partial> {
-        let mut state = self.state();
-        if !std::mem::take(&mut state.changed) {
-            return None;
-        }
-        Some(Partial {
-            said: state.said.clone(),
-            thought: state.thought.clone(),
-            steps: std::mem::take(&mut state.steps),
-        })
     }
 }
 
-impl Frontend for Noting<'_> {
+impl<W: FnMut(Partial)> State<W> {
+    fn write(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            (self.write)(Partial {
+                said: self.said.clone(),
+                thought: self.thought.clone(),
+                steps: std::mem::take(&mut self.steps),
+            });
+        }
+    }
+}
+
+impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
     fn show(&mut self, event: TurnEvent<'_>) {
         {
             let mut state = self.progress.state();
@@ -81,6 +89,46 @@ impl Frontend for Noting<'_> {
     }
 
     fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval {
+        // Nothing else happens until a person has answered, and that may be never.
+        self.progress.state().write();
         self.frontend.approve(call, preview)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says how often something had been written when it was asked.
+    struct Asked<'w>(&'w Mutex<Vec<String>>, usize);
+
+    impl Frontend for Asked<'_> {
+        fn show(&mut self, _event: TurnEvent<'_>) {}
+
+        fn approve(&mut self, _call: &ToolCall, _preview: &str) -> Approval {
+            self.1 = self.0.lock().unwrap().len();
+            Approval::Nobody
+        }
+    }
+
+    // Finding L26.
+    #[test]
+    fn what_has_come_is_written_before_a_person_is_asked() {
+        let written: Mutex<Vec<String>> = Mutex::default();
+        let progress = Progress::new(|partial: Partial| written.lock().unwrap().push(partial.said));
+        let mut asked = Asked(&written, 0);
+        let mut noting = Noting {
+            frontend: &mut asked,
+            progress: &progress,
+        };
+        noting.show(TurnEvent::Text("I will remove it."));
+        let call = ToolCall {
+            id: String::new(),
+            name: "run_command".to_owned(),
+            arguments: serde_json::Value::Null,
+        };
+        noting.approve(&call, "");
+        assert_eq!(asked.1, 1);
+        assert_eq!(*written.lock().unwrap(), ["I will remove it."]);
     }
 }

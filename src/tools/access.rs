@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::secrets;
+
 /// Says which files may be read and written. Symbolic links are followed before anything is decided.
 pub struct Access {
     root: PathBuf,
@@ -15,15 +17,14 @@ pub struct Access {
 }
 
 impl Access {
-    /// Allows what is below `root` and `named`, but for what is below `private` or usually holds secrets.
+    /// Allows what is below `root` and `named`, but for what is below `private` or usually holds secrets. What is named need not be there:
+    /// a disk may be mounted later.
     pub fn new(root: &Path, named: &[PathBuf], private: &[PathBuf]) -> Result<Access> {
-        let real = |path: &PathBuf| {
-            path.canonicalize()
-                .with_context(|| format!("cannot allow `{}`", path.display()))
-        };
         let root = root
             .canonicalize()
             .context("cannot find the working directory")?;
+        // The person may allow what cannot be read now; it is refused when it is wanted.
+        let real = |path: &PathBuf| followed(&root.join(path)).unwrap_or_else(|_| root.join(path));
         let mut hidden: Vec<PathBuf> = private
             .iter()
             .filter_map(|path| path.canonicalize().ok())
@@ -31,9 +32,9 @@ impl Access {
         // The environment of a process holds keys.
         hidden.push(PathBuf::from("/proc"));
         Ok(Access {
-            root,
-            named: named.iter().map(real).collect::<Result<_>>()?,
+            named: named.iter().map(real).collect(),
             private: hidden,
+            root,
         })
     }
 
@@ -52,26 +53,8 @@ impl Access {
 
     /// Returns the real path of a file that may not be there yet, nor the folders it is to be in.
     pub fn writable(&self, path: &str) -> Result<PathBuf> {
-        let whole = self.root.join(path);
-        let mut there = whole.as_path();
-        let mut missing = Vec::new();
-        let mut real = loop {
-            match there.canonicalize() {
-                Ok(real) => break real,
-                // A link to nowhere could lead anywhere.
-                Err(error)
-                    if error.kind() == ErrorKind::NotFound && there.symlink_metadata().is_err() =>
-                {
-                    let (Some(name), Some(parent)) = (there.file_name(), there.parent()) else {
-                        bail!("cannot find the folder of `{path}`");
-                    };
-                    missing.push(name);
-                    there = parent;
-                }
-                Err(error) => return Err(error).with_context(|| format!("cannot open `{path}`")),
-            }
-        };
-        real.extend(missing.iter().rev());
+        let real = followed(&self.root.join(path));
+        let real = real.with_context(|| format!("cannot open `{path}`"))?;
         self.check(&real, path)?;
         Ok(real)
     }
@@ -88,66 +71,57 @@ impl Access {
     }
 
     fn check(&self, real: &Path, path: &str) -> Result<()> {
-        let named = self.named.iter().filter(|named| real.starts_with(named));
-        let named = named.max_by_key(|named| named.as_os_str().len());
-        if named.is_none() && !real.starts_with(&self.root) {
+        let named = self.named.iter().any(|named| real.starts_with(named));
+        if !named && !real.starts_with(&self.root) {
             bail!(
                 "`{path}` is outside the working directory, and the user has not allowed it with `--allow-path`"
             );
         }
-        // What the person named is meant; what lies below it, or in the working directory, may be there by accident.
-        let unnamed = named.map_or(real, |named| real.strip_prefix(named).unwrap_or(real));
         let private = self.private.iter().any(|private| {
-            real.starts_with(private) && !named.is_some_and(|named| named.starts_with(private))
+            let meant = |named: &PathBuf| real.starts_with(named) && named.starts_with(private);
+            real.starts_with(private) && !self.named.iter().any(meant)
         });
-        let secret = unnamed
-            .iter()
-            .any(|part| is_secret(&part.to_string_lossy().to_lowercase()));
-        if private || secret {
+        if private || secrets::are_likely_in(real, self.base(real)) {
             bail!(
                 "`{path}` may hold secrets, and the user has not allowed it by name with `--allow-path`"
             );
         }
         Ok(())
     }
+
+    /// Returns the closest folder around a path that the person has named, or works in. That one is meant; what lies below it may be
+    /// there by accident.
+    fn base(&self, real: &Path) -> &Path {
+        let named = self.named.iter().chain([&self.root]);
+        named
+            .filter(|named| real.starts_with(named))
+            .max_by_key(|named| named.as_os_str().len())
+            .unwrap_or(&self.root)
+    }
 }
 
-/// Returns whether a file or folder of this name, in lower case, usually holds secrets.
-fn is_secret(name: &str) -> bool {
-    const NAMES: [&str; 18] = [
-        ".ssh",
-        ".gnupg",
-        ".aws",
-        ".azure",
-        ".kube",
-        ".docker",
-        ".gcloud",
-        ".password-store",
-        ".netrc",
-        "_netrc",
-        ".pgpass",
-        ".my.cnf",
-        ".npmrc",
-        ".pypirc",
-        ".htpasswd",
-        ".git-credentials",
-        ".vault-token",
-        "credentials.json",
-    ];
-    const STARTS: [&str; 5] = [".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"];
-    const ENDS: [&str; 8] = [
-        ".pem",
-        ".key",
-        ".p12",
-        ".pfx",
-        ".jks",
-        ".keystore",
-        ".kdbx",
-        ".ppk",
-    ];
-    NAMES.contains(&name)
-        || STARTS.iter().any(|start| name.starts_with(start))
-        || ENDS.iter().any(|end| name.ends_with(end))
+/// Follows the links of a path as far as something is there.
+fn followed(path: &Path) -> Result<PathBuf> {
+    let mut there = path;
+    let mut missing = Vec::new();
+    let mut real = loop {
+        match there.canonicalize() {
+            Ok(real) => break real,
+            // A link to nowhere could lead anywhere.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && there.symlink_metadata().is_err() =>
+            {
+                let (Some(name), Some(parent)) = (there.file_name(), there.parent()) else {
+                    bail!("a folder on the way is not there");
+                };
+                missing.push(name);
+                there = parent;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    real.extend(missing.iter().rev());
+    Ok(real)
 }
 
 #[cfg(test)]
@@ -214,7 +188,7 @@ mod tests {
         check_write("link/new", "outside the working directory");
         check_write("../new", "outside the working directory");
         check_write("dangling", "cannot open");
-        check_write("new/../../x", "cannot find the folder");
+        check_write("new/../../x", "a folder on the way is not there");
         check_write(".env", "may hold secrets");
 
         let wider = access(&[outside.clone(), root.join(".env.local")]).unwrap();
@@ -224,6 +198,60 @@ mod tests {
         check(&wider, "../outside/.env", "may hold secrets");
         let home_too = access(std::slice::from_ref(&home)).unwrap();
         check(&home_too, "home/x", "ok");
-        assert!(access(&[root.join("missing")]).is_err());
+    }
+
+    // Finding L8.
+    #[test]
+    fn a_place_that_is_allowed_may_come_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, disk) = (folder.path().join("work"), folder.path().join("disk"));
+        fs::create_dir(&root).unwrap();
+        let access = Access::new(&root, &[disk.join("notes")], &[]).unwrap();
+        fs::create_dir_all(disk.join("notes")).unwrap();
+        for name in ["notes/a", "b"] {
+            fs::write(disk.join(name), "x").unwrap();
+        }
+        assert!(access.existing("../disk/notes/a").is_ok());
+        assert!(access.existing("../disk/b").is_err());
+    }
+
+    // Finding M21.
+    #[test]
+    fn a_folder_that_only_looks_secret_is_one_to_work_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(".envs/id_rsa-tools");
+        let named = folder.path().join(".docker/x");
+        let secrets = [
+            ".envs/id_rsa-tools/.env",
+            ".envs/id_rsa-tools/.docker/x",
+            ".envs/id_rsa-tools/.cargo/credentials.toml",
+            ".envs/id_rsa-tools/.config/gh/hosts.yml",
+            ".envs/id_rsa-tools/.config/gcloud/x",
+            ".envs/id_rsa-tools/.git/config",
+            ".envs/id_rsa-tools/terraform.tfstate",
+            ".envs/id_rsa-tools/.bash_history",
+            ".docker/x/credentials.json",
+        ];
+        let others = [
+            ".envs/id_rsa-tools/src/a",
+            ".envs/id_rsa-tools/.cargo/config.toml",
+            ".envs/id_rsa-tools/.config/x",
+            ".envs/id_rsa-tools/search_history",
+            ".docker/x/a",
+        ];
+        for file in secrets.iter().chain(&others) {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        // What is wider takes nothing away.
+        let access = Access::new(&root, &[folder.path().to_owned(), named], &[]).unwrap();
+        let open = |file: &str| access.existing(folder.path().join(file).to_str().unwrap());
+        for file in secrets {
+            assert!(open(file).is_err(), "{file}");
+        }
+        for file in others {
+            assert!(open(file).is_ok(), "{file}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod clock;
 mod files;
 mod search;
+mod secrets;
 mod shell;
 mod umask;
 

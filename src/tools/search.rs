@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use grep_regex::RegexMatcherBuilder;
 use grep_searcher::sinks::Lossy;
 use grep_searcher::{BinaryDetection, SearcherBuilder};
-use ignore::overrides::OverrideBuilder;
+use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, WalkBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -152,13 +152,13 @@ async fn walk(
     collect: impl FnOnce(Files<'_>) -> Result<Vec<String>> + Send + 'static,
 ) -> Result<String> {
     let root = access.existing(path.as_deref().unwrap_or("."))?;
-    let mut overrides = OverrideBuilder::new(access.root());
+    let mut chosen = OverrideBuilder::new(access.root());
     if let Some(glob) = &glob {
-        overrides
+        chosen
             .add(glob)
             .with_context(|| format!("`{glob}` is not a glob"))?;
     }
-    let overrides = overrides.build()?;
+    let chosen = chosen.build()?;
     let stop = Stop(Arc::default());
     let stopped = Arc::clone(&stop.0);
     let work = move || {
@@ -167,9 +167,8 @@ async fn walk(
         let walk = WalkBuilder::new(&root)
             .hidden(false)
             .require_git(false)
-            .overrides(overrides)
             .sort_by_file_path(Path::cmp)
-            .filter_entry(move |entry| is_seen(entry, &inner))
+            .filter_entry(move |entry| is_seen(entry, &inner, &chosen))
             .build();
         let started = Instant::now();
         let mut files = walk.filter_map(|entry| {
@@ -202,7 +201,51 @@ impl Drop for Stop {
     }
 }
 
-fn is_seen(entry: &DirEntry, access: &Access) -> bool {
+/// Returns whether an entry is listed, or searched. A glob chooses among what version control sees; as an override of the walk it would
+/// bring back what is ignored.
+fn is_seen(entry: &DirEntry, access: &Access, chosen: &Override) -> bool {
+    let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
     // The walk follows no links, so the path is real.
-    entry.file_name() != ".git" && access.allows(entry.path())
+    entry.file_name() != ".git"
+        && access.allows(entry.path())
+        && !chosen.matched(entry.path(), is_folder).is_ignore()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    // Finding L18.
+    #[tokio::test]
+    async fn a_glob_brings_back_nothing_that_version_control_ignores() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["a.rs", "b.txt", "target/c.rs", "src/d.rs", "src/e.rs"] {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "fn\n").unwrap();
+        }
+        fs::write(folder.path().join(".gitignore"), "target\ne.rs\n").unwrap();
+        let access = Arc::new(Access::new(folder.path(), &[], &[]).unwrap());
+        let list = async |arguments: Value| {
+            let listed = ListFiles(Arc::clone(&access)).call(arguments).await;
+            listed.unwrap_or_else(|error| error.to_string())
+        };
+        assert_eq!(list(json!({"glob": "*.rs"})).await, "a.rs\nsrc/d.rs");
+        assert_eq!(
+            list(json!({"glob": "!src"})).await,
+            ".gitignore\na.rs\nb.txt"
+        );
+        assert_eq!(list(json!({"glob": "src/*"})).await, "src/d.rs");
+        assert_eq!(list(json!({"glob": "*.c"})).await, "nothing found");
+        let search = SearchFiles(access);
+        let found = search.call(json!({"regex": "fn", "glob": "*.rs"})).await;
+        assert_eq!(found.unwrap(), "a.rs:1: fn\nsrc/d.rs:1: fn");
+        // What is named is searched all the same.
+        let found = search
+            .call(json!({"regex": "fn", "path": "target/c.rs"}))
+            .await;
+        assert_eq!(found.unwrap(), "target/c.rs:1: fn");
+    }
 }

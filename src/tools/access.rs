@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::secrets;
+use super::{Real, secrets};
 
 /// Says which files may be read and written. Symbolic links are followed before anything is decided.
 pub struct Access {
@@ -44,24 +44,25 @@ impl Access {
     }
 
     /// Returns the real path of something that is there.
-    pub fn existing(&self, path: &str) -> Result<PathBuf> {
+    pub fn existing(&self, path: &str) -> Result<Real> {
         let real = self.root.join(path).canonicalize();
         let real = real.with_context(|| format!("cannot open `{path}`"))?;
         self.check(&real, path)?;
-        Ok(real)
+        Ok(Real::new(real))
     }
 
     /// Returns the real path of a file that may not be there yet, nor the folders it is to be in.
-    pub fn writable(&self, path: &str) -> Result<PathBuf> {
+    pub fn writable(&self, path: &str) -> Result<Real> {
         let real = followed(&self.root.join(path));
         let real = real.with_context(|| format!("cannot open `{path}`"))?;
         self.check(&real, path)?;
-        Ok(real)
+        Ok(Real::new(real))
     }
 
-    /// Returns whether a real path may be read.
-    pub fn allows(&self, real: &Path) -> bool {
-        self.check(real, "").is_ok()
+    /// Returns a path that a walk without links has come upon, if it may be read.
+    pub fn found(&self, path: &Path) -> Option<Real> {
+        self.check(path, "").ok()?;
+        Some(Real::new(path.to_owned()))
     }
 
     /// Returns a path as the model knows it: relative to the working directory where it lies there.
@@ -180,7 +181,10 @@ mod tests {
         }
         let check_write = |path: &str, expected: &str| {
             let result = plain.writable(path);
-            let shown = result.map_or_else(|error| format!("{error:#}"), |real| plain.shown(&real));
+            let shown = result.map_or_else(
+                |error| format!("{error:#}"),
+                |real| plain.shown(real.path()),
+            );
             assert!(shown.contains(expected), "{path}: {shown}");
         };
         check_write("new/deep/file", "new/deep/file");

@@ -1,9 +1,6 @@
 //! `read_file` and `write_file`.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Access, Tool, read, spec, umask};
+use super::{Access, Real, Tool, read, spec};
 use crate::conversation::ToolSpec;
 
 /// The most that is read of a file at once, in bytes.
@@ -52,29 +49,24 @@ impl Tool for ReadFile {
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let arguments: ReadArguments = read(&arguments)?;
-            let path = self.0.existing(&arguments.path)?;
-            tokio::task::spawn_blocking(move || lines(&path, &arguments)).await?
+            let real = self.0.existing(&arguments.path)?;
+            tokio::task::spawn_blocking(move || lines(&real, &arguments)).await?
         })
     }
 }
 
-fn lines(path: &Path, arguments: &ReadArguments) -> Result<String> {
+fn lines(real: &Real, arguments: &ReadArguments) -> Result<String> {
     let name = &arguments.path;
-    let metadata = fs::metadata(path).with_context(|| format!("cannot read `{name}`"))?;
-    if metadata.is_dir() {
+    if real.path().is_dir() {
         bail!("`{name}` is a folder; list_files shows what is in it");
     }
-    // Reading a pipe or a device could wait for ever.
-    if !metadata.is_file() {
-        bail!("`{name}` is not a file");
-    }
-    let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
+    let file = real
+        .open()
+        .with_context(|| format!("cannot read `{name}`"))?;
+    let bytes = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(SAMPLE, file);
     if reader.fill_buf()?.contains(&0) {
-        return Ok(format!(
-            "`{name}` is a binary file of {} bytes",
-            metadata.len()
-        ));
+        return Ok(format!("`{name}` is a binary file of {bytes} bytes"));
     }
     let from = arguments.from_line.unwrap_or(1).max(1);
     let to = arguments.to_line.unwrap_or(u64::MAX);
@@ -92,9 +84,8 @@ fn lines(path: &Path, arguments: &ReadArguments) -> Result<String> {
         }
         if text.len() + line.len() > usize::try_from(LONGEST)? {
             return Ok(format!(
-                "{}\n[… cut before line {number}; the file has {} bytes; read on with from_line …]",
-                String::from_utf8_lossy(&text),
-                metadata.len()
+                "{}\n[… cut before line {number}; the file has {bytes} bytes; read on with from_line …]",
+                String::from_utf8_lossy(&text)
             ));
         }
         text.extend_from_slice(&line);
@@ -134,24 +125,7 @@ impl Tool for WriteFile {
 
     fn preview(&self, arguments: &Value) -> Result<String> {
         let WriteArguments { path, content } = read(arguments)?;
-        let real = self.0.writable(&path)?;
-        if !real.exists() {
-            let lines: Vec<String> = content.lines().map(|line| format!("+{line}")).collect();
-            return Ok(format!("new file {path}\n{}", lines.join("\n")));
-        }
-        let old = fs::read(&real).with_context(|| format!("cannot read `{path}`"))?;
-        let Ok(old) = String::from_utf8(old) else {
-            return Ok(format!("replaces the binary file {path} with\n{content}"));
-        };
-        if old == content {
-            return Ok(format!("leaves {path} as it is"));
-        }
-        let diff = TextDiff::from_lines(&old, &content);
-        Ok(diff
-            .unified_diff()
-            .context_radius(3)
-            .header(&path, &path)
-            .to_string())
+        difference(&self.0.writable(&path)?, &path, &content)
     }
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
@@ -159,7 +133,7 @@ impl Tool for WriteFile {
             let WriteArguments { path, content } = read(&arguments)?;
             let real = self.0.writable(&path)?;
             let bytes = content.len();
-            tokio::task::spawn_blocking(move || replace(&real, content.as_bytes()))
+            tokio::task::spawn_blocking(move || real.replace(content.as_bytes()))
                 .await?
                 .with_context(|| format!("cannot write `{path}`"))?;
             Ok(format!("wrote {bytes} bytes to `{path}`"))
@@ -167,24 +141,25 @@ impl Tool for WriteFile {
     }
 }
 
-/// Puts a whole new file in the place of the old one, so that a full disk costs nothing.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    if path.is_dir() {
-        bail!("it is a folder");
+/// Says what writing a file changes.
+fn difference(real: &Real, path: &str, content: &str) -> Result<String> {
+    if !real.exists() {
+        let lines: Vec<String> = content.lines().map(|line| format!("+{line}")).collect();
+        return Ok(format!("new file {path}\n{}", lines.join("\n")));
     }
-    let folder = path.parent().context("it has no folder")?;
-    umask::create_folders(folder)?;
-    let mut new = tempfile::Builder::new()
-        .prefix(".allm-")
-        .tempfile_in(folder)?;
-    new.write_all(content)?;
-    // A file that was not there gets the permissions of any new one.
-    let permissions = match fs::metadata(path) {
-        Ok(old) => old.permissions(),
-        Err(_) => fs::Permissions::from_mode(0o666 & !umask::former()),
+    let file = real
+        .open()
+        .with_context(|| format!("cannot write `{path}`"))?;
+    let mut old = Vec::new();
+    let read = BufReader::new(file).read_to_end(&mut old);
+    read.with_context(|| format!("cannot read `{path}`"))?;
+    let Ok(old) = String::from_utf8(old) else {
+        return Ok(format!("replaces the binary file {path} with\n{content}"));
     };
-    new.as_file().set_permissions(permissions)?;
-    new.as_file().sync_all()?;
-    new.persist(path)?;
-    Ok(())
+    if old == content {
+        return Ok(format!("leaves {path} as it is"));
+    }
+    let diff = TextDiff::from_lines(&old, content);
+    let mut diff = diff.unified_diff();
+    Ok(diff.context_radius(3).header(path, path).to_string())
 }

@@ -3,6 +3,7 @@
 mod access;
 mod clock;
 mod files;
+mod real;
 mod search;
 mod secrets;
 mod shell;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use crate::conversation::ToolSpec;
 
 pub use access::Access;
+use real::Real;
 pub use umask::keep_private;
 
 /// Does one thing that a model may ask for.

@@ -1,6 +1,6 @@
 //! `list_files` and `search_files`: what a working directory holds, as version control sees it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use ignore::{DirEntry, WalkBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Access, Tool, read, spec};
+use super::{Access, Real, Tool, read, spec};
 use crate::conversation::{ToolSpec, cut};
 
 /// The most files that are listed.
@@ -61,11 +61,16 @@ impl Tool for ListFiles {
             walk(path, glob, Arc::clone(&self.0), move |files| {
                 let mut lines = Vec::new();
                 for file in files {
+                    let file = file?;
+                    // A folder may have become a link, and the walk would show what is elsewhere.
+                    if !file.is_file() {
+                        continue;
+                    }
                     if lines.len() == LISTED {
                         lines.push(format!("[… only the first {LISTED} files are listed …]"));
                         break;
                     }
-                    lines.push(access.shown(&file?));
+                    lines.push(access.shown(file.path()));
                 }
                 Ok(lines)
             })
@@ -119,7 +124,7 @@ impl Tool for SearchFiles {
                 let mut lines = Vec::new();
                 for file in files {
                     let file = file?;
-                    let name = access.shown(&file);
+                    let name = access.shown(file.path());
                     let found = Lossy(|number, line| {
                         lines.push(format!(
                             "{name}:{number}: {}",
@@ -128,7 +133,8 @@ impl Tool for SearchFiles {
                         Ok(lines.len() <= SHOWN)
                     });
                     // A file that cannot be read is passed over, as grep does.
-                    drop(searcher.search_path(&matcher, &file, found));
+                    let Ok(file) = file.open() else { continue };
+                    drop(searcher.search_file(&matcher, &file, found));
                     if lines.len() > SHOWN {
                         lines.truncate(SHOWN);
                         lines.push(format!("[… only the first {SHOWN} lines are shown …]"));
@@ -142,7 +148,7 @@ impl Tool for SearchFiles {
     }
 }
 
-type Files<'w> = &'w mut dyn Iterator<Item = Result<PathBuf>>;
+type Files<'w> = &'w mut dyn Iterator<Item = Result<Real>>;
 
 /// Walks below a folder in a thread of its own, in the order of the paths, and stops when nobody waits for it any more.
 async fn walk(
@@ -164,7 +170,7 @@ async fn walk(
     let work = move || {
         let inner = Arc::clone(&access);
         // A file that is named is searched, whatever version control says.
-        let walk = WalkBuilder::new(&root)
+        let walk = WalkBuilder::new(root.path())
             .hidden(false)
             .require_git(false)
             .sort_by_file_path(Path::cmp)
@@ -180,7 +186,8 @@ async fn walk(
             }
             let entry = entry.ok()?;
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            is_file.then(|| Ok(entry.into_path()))
+            let real = access.found(entry.path()).filter(|_| is_file)?;
+            Some(Ok(real))
         });
         collect(&mut files)
     };
@@ -207,7 +214,7 @@ fn is_seen(entry: &DirEntry, access: &Access, chosen: &Override) -> bool {
     let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
     // The walk follows no links, so the path is real.
     entry.file_name() != ".git"
-        && access.allows(entry.path())
+        && access.found(entry.path()).is_some()
         && !chosen.matched(entry.path(), is_folder).is_ignore()
 }
 

@@ -80,7 +80,7 @@ impl RunCommand {
     async fn run(&self, command: &str, limit: Duration) -> Result<String> {
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg(format!("umask {:04o}\n{command}", umask::former()))
+            .arg(format!("umask {:04o}\n{command}", umask::former().bits()))
             .current_dir(self.access.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -291,7 +291,7 @@ impl Agent {
         }
         let text = |error: anyhow::Error| format!("{error:#}");
         if tool.mutates() {
-            let preview = match tool.preview(&call.arguments) {
+            let preview = match tool.preview(&call.arguments).await {
                 Ok(preview) => preview,
                 Err(error) => return Some(Err(text(error))),
             };

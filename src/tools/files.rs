@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::future::BoxFuture;
@@ -16,6 +17,8 @@ use crate::conversation::ToolSpec;
 const LONGEST: u64 = 1 << 20;
 /// How much of a file is looked at to tell whether it is text.
 const SAMPLE: usize = 8 << 10;
+/// How long the smallest difference between two texts is looked for; after that any will do.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reads a file, or some of its lines.
 pub struct ReadFile(pub Arc<Access>);
@@ -123,9 +126,12 @@ impl Tool for WriteFile {
         true
     }
 
-    fn preview(&self, arguments: &Value) -> Result<String> {
-        let WriteArguments { path, content } = read(arguments)?;
-        difference(&self.0.writable(&path)?, &path, &content)
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
+        Box::pin(async move {
+            let WriteArguments { path, content } = read(arguments)?;
+            let real = self.0.writable(&path)?;
+            tokio::task::spawn_blocking(move || difference(&real, &path, &content)).await?
+        })
     }
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
@@ -150,16 +156,72 @@ fn difference(real: &Real, path: &str, content: &str) -> Result<String> {
     let file = real
         .open()
         .with_context(|| format!("cannot write `{path}`"))?;
+    let bytes = file.metadata()?.len();
     let mut old = Vec::new();
-    let read = BufReader::new(file).read_to_end(&mut old);
-    read.with_context(|| format!("cannot read `{path}`"))?;
+    // A file that grows meanwhile is not read to its end either.
+    let read = file.take(LONGEST + 1).read_to_end(&mut old);
+    let read = read.with_context(|| format!("cannot read `{path}`"))? as u64;
+    if read > LONGEST {
+        return Ok(format!(
+            "replaces {path}, a file of {bytes} bytes, with\n{content}"
+        ));
+    }
     let Ok(old) = String::from_utf8(old) else {
         return Ok(format!("replaces the binary file {path} with\n{content}"));
     };
     if old == content {
         return Ok(format!("leaves {path} as it is"));
     }
-    let diff = TextDiff::from_lines(&old, content);
+    let mut diff = TextDiff::configure();
+    let diff = diff.timeout(PATIENCE).diff_lines(&old, content);
     let mut diff = diff.unified_diff();
     Ok(diff.context_radius(3).header(path, path).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use nix::sys::stat::Mode;
+
+    use super::*;
+
+    // Finding M22.
+    #[tokio::test]
+    async fn a_preview_waits_for_nothing_and_reads_no_more_than_it_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let tool = WriteFile(Arc::new(Access::new(folder.path(), &[], &[]).unwrap()));
+        let preview = async |name: &str, content: &str| {
+            let arguments = json!({"path": name, "content": content});
+            let preview = tool.preview(&arguments);
+            let preview = tokio::time::timeout(Duration::from_secs(20), preview).await;
+            match preview.expect("it takes no longer") {
+                Ok(preview) => preview,
+                Err(error) => format!("error: {error:#}"),
+            }
+        };
+        nix::unistd::mkfifo(&path("pipe"), Mode::S_IRWXU).unwrap();
+        assert_eq!(
+            preview("pipe", "x").await,
+            "error: cannot write `pipe`: it is not a file"
+        );
+        fs::create_dir(path("sub")).unwrap();
+        assert_eq!(
+            preview("sub", "x").await,
+            "error: cannot write `sub`: it is a folder"
+        );
+        File::create(path("big")).unwrap().set_len(1 << 42).unwrap();
+        assert_eq!(
+            preview("big", "x").await,
+            "replaces big, a file of 4398046511104 bytes, with\nx"
+        );
+        let lines = |word: &str| {
+            let lines = (0..60_000).map(|n| format!("{word}{n}\n"));
+            lines.collect::<Vec<_>>().concat()
+        };
+        fs::write(path("old"), lines("a")).unwrap();
+        let changed = preview("old", &lines("b")).await;
+        assert!(changed.starts_with("--- old\n+++ old\n@@ -1,60000 +1,60000 @@\n-a0\n"));
+    }
 }

@@ -35,8 +35,8 @@ pub trait Tool: Send + Sync {
     /// # Errors
     ///
     /// Fails when the call could not work anyway; then nobody is asked.
-    fn preview(&self, arguments: &Value) -> Result<String> {
-        Ok(serde_json::to_string_pretty(arguments)?)
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
+        Box::pin(async { Ok(serde_json::to_string_pretty(arguments)?) })
     }
     /// Runs the tool. An error is told to the model and does not end the turn. Dropping the future stops what it does.
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>>;

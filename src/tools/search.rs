@@ -1,5 +1,7 @@
 //! `list_files` and `search_files`: what a working directory holds, as version control sees it.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,8 @@ const LISTED: usize = 1000;
 const SHOWN: usize = 200;
 /// The longest line that a search shows whole, in characters.
 const LONGEST: usize = 300;
+/// The most memory that a regular expression and a line may take each, in bytes; longer lines are passed over with their file.
+const ROOM: usize = 16 << 20;
 /// How long a walk may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,7 +62,7 @@ impl Tool for ListFiles {
         Box::pin(async move {
             let ListArguments { path, glob } = read(&arguments)?;
             let access = Arc::clone(&self.0);
-            walk(path, glob, Arc::clone(&self.0), move |files| {
+            walk(path, glob, Arc::clone(&self.0), move |files, _| {
                 let mut lines = Vec::new();
                 for file in files {
                     let file = file?;
@@ -113,12 +117,15 @@ impl Tool for SearchFiles {
             let SearchArguments { regex, path, glob } = read(&arguments)?;
             let matcher = RegexMatcherBuilder::new()
                 .line_terminator(Some(b'\n'))
+                .size_limit(ROOM)
+                .dfa_size_limit(ROOM)
                 .build(&regex)
                 .context("the regular expression cannot be read")?;
             let access = Arc::clone(&self.0);
-            walk(path, glob, Arc::clone(&self.0), move |files| {
+            walk(path, glob, Arc::clone(&self.0), move |files, patience| {
                 let mut searcher = SearcherBuilder::new()
                     .binary_detection(BinaryDetection::quit(0))
+                    .heap_limit(Some(ROOM))
                     .line_number(true)
                     .build();
                 let mut lines = Vec::new();
@@ -126,15 +133,14 @@ impl Tool for SearchFiles {
                     let file = file?;
                     let name = access.shown(file.path());
                     let found = Lossy(|number, line| {
-                        lines.push(format!(
-                            "{name}:{number}: {}",
-                            cut(line.trim_end(), LONGEST)
-                        ));
+                        let line = cut(line.trim_end(), LONGEST);
+                        lines.push(format!("{name}:{number}: {line}"));
                         Ok(lines.len() <= SHOWN)
                     });
                     // A file that cannot be read is passed over, as grep does.
                     let Ok(file) = file.open() else { continue };
-                    drop(searcher.search_file(&matcher, &file, found));
+                    let file = Patiently { file, patience };
+                    drop(searcher.search_reader(&matcher, file, found));
                     if lines.len() > SHOWN {
                         lines.truncate(SHOWN);
                         lines.push(format!("[… only the first {SHOWN} lines are shown …]"));
@@ -155,7 +161,7 @@ async fn walk(
     path: Option<String>,
     glob: Option<String>,
     access: Arc<Access>,
-    collect: impl FnOnce(Files<'_>) -> Result<Vec<String>> + Send + 'static,
+    collect: impl FnOnce(Files<'_>, &Patience) -> Result<Vec<String>> + Send + 'static,
 ) -> Result<String> {
     let root = access.existing(path.as_deref().unwrap_or("."))?;
     let mut chosen = OverrideBuilder::new(access.root());
@@ -166,7 +172,10 @@ async fn walk(
     }
     let chosen = chosen.build()?;
     let stop = Stop(Arc::default());
-    let stopped = Arc::clone(&stop.0);
+    let patience = Patience {
+        stopped: Arc::clone(&stop.0),
+        until: Instant::now() + LIMIT,
+    };
     let work = move || {
         let inner = Arc::clone(&access);
         // A file that is named is searched, whatever version control says.
@@ -176,20 +185,25 @@ async fn walk(
             .sort_by_file_path(Path::cmp)
             .filter_entry(move |entry| is_seen(entry, &inner, &chosen))
             .build();
-        let started = Instant::now();
-        let mut files = walk.filter_map(|entry| {
-            if stopped.load(Ordering::Relaxed) || started.elapsed() > LIMIT {
-                return Some(Err(anyhow::anyhow!(
-                    "it took more than {} s; name a smaller folder",
-                    LIMIT.as_secs()
-                )));
+        let mut entries = walk.filter_map(Result::ok);
+        let mut files = std::iter::from_fn(|| {
+            loop {
+                // Asked after the last file, too: it may have been left half-way.
+                if patience.is_over() {
+                    return Some(Err(anyhow::anyhow!(
+                        "it took more than {} s; name a smaller folder",
+                        LIMIT.as_secs()
+                    )));
+                }
+                let entry = entries.next()?;
+                if entry.file_type().is_some_and(|kind| kind.is_file())
+                    && let Some(real) = access.found(entry.path())
+                {
+                    return Some(Ok(real));
+                }
             }
-            let entry = entry.ok()?;
-            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let real = access.found(entry.path()).filter(|_| is_file)?;
-            Some(Ok(real))
         });
-        collect(&mut files)
+        collect(&mut files, &patience)
     };
     let lines = tokio::task::spawn_blocking(work).await??;
     drop(stop);
@@ -197,6 +211,33 @@ async fn walk(
         bail!("nothing found");
     }
     Ok(lines.join("\n"))
+}
+
+/// Says when a walk has to end.
+struct Patience {
+    stopped: Arc<AtomicBool>,
+    until: Instant,
+}
+
+impl Patience {
+    fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) || Instant::now() > self.until
+    }
+}
+
+/// Reads a file as long as there is patience: one alone may be as large as a disk.
+struct Patiently<'p> {
+    file: File,
+    patience: &'p Patience,
+}
+
+impl Read for Patiently<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.patience.is_over() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.file.read(buffer)
+    }
 }
 
 /// Stops a walk when it is dropped.
@@ -254,5 +295,30 @@ mod tests {
             .call(json!({"regex": "fn", "path": "target/c.rs"}))
             .await;
         assert_eq!(found.unwrap(), "target/c.rs:1: fn");
+    }
+
+    // Finding M22.
+    #[tokio::test]
+    async fn a_search_ends_within_a_file_and_keeps_no_endless_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let endless = format!("{}heron\n", "x".repeat(ROOM));
+        fs::write(folder.path().join("endless"), endless).unwrap();
+        fs::write(folder.path().join("short"), "heron\n").unwrap();
+        let access = Arc::new(Access::new(folder.path(), &[], &[]).unwrap());
+        let found = SearchFiles(access).call(json!({"regex": "heron"})).await;
+        assert_eq!(found.unwrap(), "short:1: heron");
+
+        let patience = Patience {
+            stopped: Arc::default(),
+            until: Instant::now() + LIMIT,
+        };
+        let mut file = Patiently {
+            file: File::open(folder.path().join("short")).unwrap(),
+            patience: &patience,
+        };
+        let mut buffer = [0; 2];
+        assert_eq!(file.read(&mut buffer).unwrap(), 2);
+        patience.stopped.store(true, Ordering::Relaxed);
+        assert!(file.read(&mut buffer).is_err());
     }
 }

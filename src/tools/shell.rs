@@ -57,12 +57,14 @@ impl Tool for RunCommand {
         true
     }
 
-    fn preview(&self, arguments: &Value) -> Result<String> {
-        let Arguments { command, timeout_s } = read(arguments)?;
-        let limit = timeout_s.map_or(String::new(), |seconds| {
-            format!("\n(for {seconds} s at most)")
-        });
-        Ok(format!("$ {command}{limit}"))
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
+        Box::pin(async {
+            let Arguments { command, timeout_s } = read(arguments)?;
+            let limit = timeout_s.map_or(String::new(), |seconds| {
+                format!("\n(for {seconds} s at most)")
+            });
+            Ok(format!("$ {command}{limit}"))
+        })
     }
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::conversation::{Step, ToolCall};
+use crate::tools::Preview;
 
 /// Watches a turn.
 pub trait Frontend {
     /// Shows what has just happened.
     fn show(&mut self, event: TurnEvent<'_>);
-    /// Asks whether a call that may change something is to run; `preview` says exactly what it would do.
-    fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval;
+    /// Asks whether a call that may change something is to run.
+    fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval;
 }
 
 /// Is the answer of a person who was asked whether a call is to run.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::{Step, ToolCall};
 use crate::store::Partial;
+use crate::tools::Preview;
 
 /// How often what has come is written.
 const EVERY: Duration = Duration::from_millis(250);
@@ -88,7 +89,7 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
         self.frontend.show(event);
     }
 
-    fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval {
+    fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {
         // Nothing else happens until a person has answered, and that may be never.
         self.progress.state().write();
         self.frontend.approve(call, preview)
@@ -105,7 +106,7 @@ mod tests {
     impl Frontend for Asked<'_> {
         fn show(&mut self, _event: TurnEvent<'_>) {}
 
-        fn approve(&mut self, _call: &ToolCall, _preview: &str) -> Approval {
+        fn approve(&mut self, _call: &ToolCall, _preview: &Preview) -> Approval {
             self.1 = self.0.lock().unwrap().len();
             Approval::Nobody
         }
@@ -127,7 +128,7 @@ mod tests {
             name: "run_command".to_owned(),
             arguments: serde_json::Value::Null,
         };
-        noting.approve(&call, "");
+        noting.approve(&call, &Preview::of(String::new()));
         assert_eq!(asked.1, 1);
         assert_eq!(*written.lock().unwrap(), ["I will remove it."]);
     }

@@ -71,6 +71,15 @@ impl Access {
         shown.display().to_string()
     }
 
+    /// Returns whether a shell, an editor, git or a login may run what a file holds, or obey it, without being told to: whether it or a
+    /// folder that it is in is hidden.
+    pub fn acts_by_itself(&self, real: &Real) -> bool {
+        let base = self.base(real.path());
+        let below = real.path().strip_prefix(base).unwrap_or(real.path());
+        let mut parts = below.iter().chain(real.path().file_name());
+        parts.any(|part| part.as_encoded_bytes().starts_with(b"."))
+    }
+
     fn check(&self, real: &Path, path: &str) -> Result<()> {
         let named = self.named.iter().any(|named| real.starts_with(named));
         if !named && !real.starts_with(&self.root) {
@@ -256,6 +265,33 @@ mod tests {
         }
         for file in others {
             assert!(open(file).is_ok(), "{file}");
+        }
+    }
+
+    // Finding L6.
+    #[test]
+    fn hidden_files_are_taken_to_act_by_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(".dotfiles");
+        fs::create_dir_all(root.join(".git/hooks")).unwrap();
+        fs::write(root.join(".git/hooks/pre-commit"), "").unwrap();
+        symlink(".git/hooks/pre-commit", root.join("innocent")).unwrap();
+        let profile = folder.path().join(".profile");
+        let access = Access::new(&root, std::slice::from_ref(&profile), &[]).unwrap();
+        let check = |path: &str, expected: bool| {
+            let real = access.writable(path).unwrap();
+            assert_eq!(access.acts_by_itself(&real), expected, "{path}");
+        };
+        for path in [
+            ".bashrc",
+            "x/.git/hooks/post-merge",
+            "innocent",
+            "../.profile",
+        ] {
+            check(path, true);
+        }
+        for path in ["src/main.rs", "git/hooks"] {
+            check(path, false);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Access, Real, Tool, read, spec};
+use super::{Access, Preview, Real, Tool, read, spec};
 use crate::conversation::ToolSpec;
 
 /// The most that is read of a file at once, in bytes.
@@ -126,11 +126,19 @@ impl Tool for WriteFile {
         true
     }
 
-    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<Preview>> {
         Box::pin(async move {
             let WriteArguments { path, content } = read(arguments)?;
             let real = self.0.writable(&path)?;
-            tokio::task::spawn_blocking(move || difference(&real, &path, &content)).await?
+            let always = self
+                .0
+                .acts_by_itself(&real)
+                .then_some("it is hidden, and may run or be obeyed without being called");
+            let text = tokio::task::spawn_blocking(move || difference(&real, &path, &content));
+            Ok(Preview {
+                text: text.await??,
+                always,
+            })
         })
     }
 
@@ -197,7 +205,7 @@ mod tests {
             let preview = tool.preview(&arguments);
             let preview = tokio::time::timeout(Duration::from_secs(20), preview).await;
             match preview.expect("it takes no longer") {
-                Ok(preview) => preview,
+                Ok(preview) => preview.text,
                 Err(error) => format!("error: {error:#}"),
             }
         };

@@ -30,16 +30,32 @@ pub trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
     /// Returns whether a call may change anything; when in doubt, `true`: it needs approval.
     fn mutates(&self) -> bool;
-    /// Returns what a person is shown before they approve a call: exactly what it would do.
+    /// Returns what a person is shown before they approve a call.
     ///
     /// # Errors
     ///
     /// Fails when the call could not work anyway; then nobody is asked.
-    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
-        Box::pin(async { Ok(serde_json::to_string_pretty(arguments)?) })
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<Preview>> {
+        Box::pin(async { Ok(Preview::of(serde_json::to_string_pretty(arguments)?)) })
     }
     /// Runs the tool. An error is told to the model and does not end the turn. Dropping the future stops what it does.
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>>;
+}
+
+/// Is what a person is shown before they approve a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Exactly what the call would do.
+    pub text: String,
+    /// Why the person is asked even if they have approved the tool for the rest of the chat.
+    pub always: Option<&'static str>,
+}
+
+impl Preview {
+    /// Returns a preview of a call like any other.
+    pub fn of(text: String) -> Preview {
+        Preview { text, always: None }
+    }
 }
 
 /// Returns every tool there is; `memory` is the one that searches the history, and `limit` how long a command may run.

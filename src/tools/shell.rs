@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-use super::{Access, Tool, read, spec, umask};
+use super::{Access, Preview, Tool, read, spec, umask};
 use crate::conversation::ToolSpec;
 
 /// How much is kept of the beginning and of the end of an output, each, in bytes.
@@ -57,13 +57,13 @@ impl Tool for RunCommand {
         true
     }
 
-    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<String>> {
+    fn preview<'c>(&'c self, arguments: &'c Value) -> BoxFuture<'c, Result<Preview>> {
         Box::pin(async {
             let Arguments { command, timeout_s } = read(arguments)?;
             let limit = timeout_s.map_or(String::new(), |seconds| {
                 format!("\n(for {seconds} s at most)")
             });
-            Ok(format!("$ {command}{limit}"))
+            Ok(Preview::of(format!("$ {command}{limit}")))
         })
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal};
+use std::sync::LazyLock;
 
 use anyhow::{Result as Anyhow, bail};
+use regex::{Captures, Regex};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Behavior, Config, Editor};
@@ -11,7 +13,15 @@ use rustyline::{Behavior, Config, Editor};
 use super::theme::{alarm, dim, good, strong, visible};
 use super::{Ui, say};
 use crate::agent::Approval;
-use crate::conversation::ToolCall;
+use crate::conversation::{ToolCall, cut};
+use crate::tools::Preview;
+
+/// Previews of more lines or characters than these may push their own beginning off the screen.
+const SCREEN: (usize, usize) = (20, 1500);
+/// How much of the beginning of a long preview is shown again right above the question: lines, and characters of each.
+const HEAD: (usize, usize) = (3, 160);
+/// How many empty lines in a row are shown as they are.
+const EMPTY: usize = 5;
 
 /// Holds what needs no question any more.
 #[derive(Debug)]
@@ -33,18 +43,25 @@ impl Approvals {
 }
 
 /// Shows a call and asks whether it may run.
-pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &str) -> Approval {
-    if approvals.all || approvals.tools.contains(&call.name) {
+pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &Preview) -> Approval {
+    let agreed = approvals.tools.contains(&call.name);
+    if approvals.all || (agreed && preview.always.is_none()) {
         return Approval::Yes;
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Approval::Nobody;
     }
     let color = ui.color_err;
-    say(&format!("{}\n", colored(preview, color)));
+    say(&format!("{}\n", shown(&preview.text, color)));
+    if let Some(why) = preview.always {
+        say(&format!("{}\n", strong(&format!("careful: {why}"), color)));
+    }
     loop {
         let run = format!("Run {}?", visible(&call.name));
-        let choices = "[y]es, [a]lways in this chat, [n]o, or why not:";
+        let choices = match preview.always {
+            None => "[y]es, [a]lways in this chat, [n]o, or why not:",
+            Some(_) => "[y]es, [n]o, or why not:",
+        };
         let plain = format!("{run} {choices} ");
         let styled = format!("{} {choices} ", strong(&run, color));
         let line = match read(&plain, &styled) {
@@ -55,20 +72,20 @@ pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &str) -
         };
         let line = line.trim();
         let (first, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        match first
-            .trim_end_matches([',', ':', '.', ';'])
-            .to_lowercase()
-            .as_str()
-        {
+        let word = first.trim_end_matches([',', ':', '.', ';']).to_lowercase();
+        match word.as_str() {
             "y" | "yes" if reason.is_empty() => return Approval::Yes,
-            "a" | "always" if reason.is_empty() => {
+            "a" | "always" if reason.is_empty() && preview.always.is_none() => {
                 approvals.tools.insert(call.name.clone());
                 return Approval::Yes;
             }
             "n" | "no" => return Approval::No(reason.trim().to_owned()),
             "" => {}
-            _ if line.len() > 3 => return Approval::No(line.to_owned()),
-            _ => say(&format!("{}\n", dim("answer y, a or n", color))),
+            _ if line.len() > 3 && word != "always" => return Approval::No(line.to_owned()),
+            _ => {
+                let letters = preview.always.map_or("y, a or n", |_| "y or n");
+                say(&format!("{}\n", dim(&format!("answer {letters}"), color)));
+            }
         }
     }
 }
@@ -94,16 +111,98 @@ fn read(plain: &str, styled: &str) -> Result<String, ReadlineError> {
     editor.readline(&(plain, styled))
 }
 
-/// Colours the lines that a diff adds and removes.
-fn colored(preview: &str, color: bool) -> String {
+/// Returns a preview as it is shown: whole, but for runs of nothing, and with its size and its head at the end if it is long.
+fn shown(preview: &str, color: bool) -> String {
     let is_diff = preview.starts_with("--- ") || preview.starts_with("new file ");
-    let line = |line: &str| {
-        let shown = visible(line);
+    let colored = |line: &str| {
+        let shown = marked(line);
         match line.as_bytes().first() {
             Some(b'+') if is_diff => good(&shown, color),
             Some(b'-') if is_diff => alarm(&shown, color),
             _ => shown,
         }
     };
-    preview.lines().map(line).collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = preview.trim_end_matches('\n').split('\n').collect();
+    let is_empty = |line: &str| {
+        let line = line.strip_prefix(['+', '-']).unwrap_or(line);
+        line.trim().is_empty()
+    };
+    let mut text = Vec::new();
+    for run in lines.chunk_by(|one, next| is_empty(one) == is_empty(next)) {
+        if is_empty(run[0]) && run.len() > EMPTY {
+            text.push(dim(&format!("[… {} empty lines …]", run.len()), color));
+        } else {
+            text.extend(run.iter().map(|line| colored(line)));
+        }
+    }
+    if lines.len() > SCREEN.0 || preview.len() > SCREEN.1 {
+        let size = format!(
+            "{} lines, {} bytes, that begin with",
+            lines.len(),
+            preview.len()
+        );
+        text.push(dim(&format!("[… {size} …]"), color));
+        let head = lines.iter().take(HEAD.0);
+        text.extend(head.map(|line| colored(&cut(line, HEAD.1))));
+    }
+    text.join("\n")
+}
+
+/// Makes visible, beyond what may steer a terminal, what takes no room or only looks like nothing: text could hide in it. Of what emoji are
+/// joined with, one each stays.
+fn marked(line: &str) -> String {
+    static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?x)
+            ( \p{Extended_Pictographic} \x{FE0F}? \x{200D}? )
+            | [ \p{Default_Ignorable_Code_Point} \p{Cf} \x{2800} ]
+            | [\ \t]{81,}",
+        )
+        .expect("the pattern is well formed")
+    });
+    let shown = |found: &Captures| match (found.get(1), found[0].chars().next()) {
+        (Some(emoji), _) => emoji.as_str().to_owned(),
+        (None, Some(' ' | '\t') | None) => format!("[… {} blanks …]", found[0].len()),
+        (None, Some(c)) => format!("<U+{:04X}>", u32::from(c)),
+    };
+    UNSEEN
+        .replace_all(&visible(&line.replace('\r', "␍")), shown)
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding L6.
+    #[test]
+    fn a_preview_hides_nothing() {
+        assert_eq!(
+            marked("rm\u{200b}\u{61c} \u{e0041}\u{fe0f}x\u{2800}\r\u{202e}\x1b"),
+            "rm<U+200B><U+061C> <U+E0041><U+FE0F>x<U+2800>␍<U+202E>␛"
+        );
+        assert_eq!(
+            marked("naïve 東京 👩\u{200d}💻 ⚠\u{fe0f}"),
+            "naïve 東京 👩\u{200d}💻 ⚠\u{fe0f}"
+        );
+        let far = format!("$ ls{}; rm -r .", " ".repeat(500));
+        assert_eq!(marked(&far), "$ ls[… 500 blanks …]; rm -r .");
+    }
+
+    // Finding L6.
+    #[test]
+    fn a_long_preview_ends_with_its_size_and_its_head() {
+        let command = format!("$ rm -r .{}\necho done", "\n".repeat(500));
+        assert_eq!(
+            shown(&command, false),
+            "$ rm -r .\n[… 500 empty lines …]\necho done\n[… 502 lines, 519 bytes, that begin with …]\n$ rm -r .\n\n"
+        );
+        let file = format!("new file a\n{}+x", "+\n".repeat(400));
+        let file = shown(&file, false);
+        assert!(
+            file.starts_with("new file a\n[… 400 empty lines …]\n+x\n[… 402 lines, "),
+            "{file}"
+        );
+        assert_eq!(shown("$ ls\n\npwd\n", false), "$ ls\n\npwd");
+    }
 }

@@ -6,6 +6,7 @@ use super::theme::{dim, one_line, visible};
 use super::{Approvals, Ui, approval, report, say};
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::ToolCall;
+use crate::tools::Preview;
 
 /// The longest call that is shown whole before it runs, in characters.
 const LONGEST: usize = 200;
@@ -135,7 +136,7 @@ impl Frontend for Live<'_> {
         }
     }
 
-    fn approve(&mut self, call: &ToolCall, preview: &str) -> Approval {
+    fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {
         self.end_line();
         approval::ask(self.ui, self.approvals, call, preview)
     }

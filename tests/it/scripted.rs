@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allm::agent::{Approval, Frontend, TurnEvent};
 use allm::conversation::{ToolCall, ToolSpec};
-use allm::tools::Tool;
+use allm::tools::{Preview, Tool};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -179,8 +179,8 @@ impl Frontend for Watcher {
         }
     }
 
-    fn approve(&mut self, _call: &ToolCall, preview: &str) -> Approval {
-        self.asked.push(preview.to_owned());
+    fn approve(&mut self, _call: &ToolCall, preview: &Preview) -> Approval {
+        self.asked.push(preview.text.clone());
         self.approval.clone().unwrap_or(Approval::Nobody)
     }
 }

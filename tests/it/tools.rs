@@ -327,6 +327,49 @@ fn a_command_dies_with_a_shell_that_is_killed() {
     assert!(!home.folder().join("survived").exists());
 }
 
+// Finding L6.
+#[test]
+fn what_may_act_by_itself_is_asked_for_each_time() {
+    let home = Home::new();
+    let write = |path| calls("write_file", json!({"path": path, "content": "x\n"}));
+    let said = ["one", "two", "three", "four"].map(Said::Text);
+    let [one, two, three, four] = said;
+    let server = model(vec![
+        write("plain"),
+        one,
+        write("other"),
+        two,
+        write(".bashrc"),
+        three,
+        write(".git/hooks/pre-commit"),
+        four,
+    ]);
+    let mut terminal =
+        home.terminal_with(&["chat", "-p", "ollama"], &[("OLLAMA_HOST", &server.url)]);
+    let mut turn = |keys: &str, said: &str| {
+        terminal.wait_for("> ");
+        terminal.type_keys("go\r");
+        if !keys.is_empty() {
+            terminal.wait_for("why not:");
+            terminal.type_keys(keys);
+        }
+        terminal.wait_for(said);
+    };
+    turn("a\r", "one");
+    turn("", "two");
+    turn("y\r", "three");
+    turn("n\r", "four");
+    terminal.wait_for("> ");
+    terminal.type_keys("\u{4}");
+    assert_eq!(terminal.exit_status(), 0);
+    let screen = terminal.screen();
+    assert_eq!(screen.matches("Run write_file? [y]es, [a]lways").count(), 1);
+    assert_eq!(screen.matches("Run write_file? [y]es, [n]o").count(), 2);
+    assert_eq!(screen.matches("careful: it is hidden").count(), 2);
+    let is_there = |name: &str| home.folder().join(name).exists();
+    assert!(is_there("other") && is_there(".bashrc") && !is_there(".git"));
+}
+
 #[test]
 fn a_turn_without_tools_teaches_nothing_about_calling_them() {
     let home = Home::new();

@@ -7,7 +7,7 @@
 //!  5  start                       what each subcommand sets off
 //!  4  parser                      the list of subcommands
 //!  3  talk import                 a chat; other histories in
-//!  2  upkeep                      the store as a whole
+//!  2  upkeep retention            the store as a whole
 //!  1  opening                     who, where and with whom: what all of them need
 //!  0  args                        the flags
 //! ```
@@ -20,6 +20,8 @@ mod parser;
 
 mod import;
 mod talk;
+
+mod retention;
 mod upkeep;
 
 mod args;

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::args::ChatArgs;
 use super::opening::{connection, remember};
-use super::upkeep;
+use super::retention;
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::Config;
 use crate::provider::{self, Provider, ProviderError};
@@ -37,7 +37,7 @@ pub fn chat(
     std::thread::spawn(move || drop(embedder.get().map(drop)));
     let chat = runtime.block_on(async {
         let memory = remember(options, username, config, ui).await?;
-        upkeep::retain(&memory, config, home, ui).await?;
+        retention::retain(&memory, config, home, ui).await;
         converse(&args, memory, config, home, ui).await
     })?;
     let interactive = args.message.is_empty() && io::stdin().is_terminal();

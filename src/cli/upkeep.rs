@@ -1,13 +1,9 @@
-//! What is done with the store as a whole: `allm doctor`, and what the settings say is too old.
+//! What is done with the store as a whole: `allm doctor`.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::args::ChatArgs;
 use super::opening::connection;
-use crate::chat::Memory;
-use crate::commands;
 use crate::config::Config;
 use crate::embedder::Lazy;
 use crate::provider;
@@ -55,28 +51,4 @@ async fn server(config: &Config) -> Finding {
         Ok(detail) => Finding::new(what, State::Fine, detail),
         Err(error) => Finding::new(what, State::Odd, format!("{error:#}")),
     }
-}
-
-/// Removes what the settings say is too old, once a day.
-pub async fn retain(memory: &Memory, config: &Config, home: &Path, ui: &Ui) -> Result<()> {
-    if config.retention.is_empty() {
-        return Ok(());
-    }
-    let (mark, today) = (
-        home.join("retention"),
-        store::now().format("%F").to_string(),
-    );
-    if std::fs::read_to_string(&mark).is_ok_and(|last| last == today) {
-        return Ok(());
-    }
-    let removed = commands::retain(&config.retention, memory).await;
-    let removed = removed.context("cannot do what `retention` says in config.toml")?;
-    std::fs::write(&mark, today).with_context(|| format!("cannot write `{}`", mark.display()))?;
-    if removed > 0 {
-        ui.note(&format!(
-            "{removed} interaction(s) older than {} removed, as `retention` in config.toml says",
-            config.retention
-        ));
-    }
-    Ok(())
 }

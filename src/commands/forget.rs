@@ -5,12 +5,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::arguments::{When, Whose};
 use super::export;
 use crate::chat::Memory;
-use crate::store::{Filter, Interaction};
-use crate::timeframe;
+use crate::store::{Filter, Interaction, Whom, now};
+use crate::timeframe::{self, Zone};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -36,10 +37,10 @@ pub struct ForgetArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /cleanup --older-than 90d --dry-run\n  /cleanup --older-than 1y --user bob\n\nNothing is ever removed unasked; `retention` in config.toml asks once for all."
+    after_help = "Examples:\n  /cleanup --older-than 90d --dry-run\n  /cleanup --older-than 1y --user bob\n  /cleanup --older-than 2025-01-01\n\nNothing is ever removed unasked; `retention` in config.toml asks once for all."
 )]
 pub struct CleanupArgs {
-    /// How old what is removed is at least, for example 90d, 6 months, 2025-01-01
+    /// How old what is removed is at least, for example 90d, 6 months, 2y, or the date it was before
     #[arg(long, value_name = "AGE")]
     older_than: String,
     #[command(flatten)]
@@ -94,21 +95,45 @@ pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> 
 
 /// Removes what is older than some age. Returns whether any is gone.
 pub async fn cleanup(args: CleanupArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
-    let filter = older_than(&args.older_than, memory, args.whose).await?;
+    let until = before(&args.older_than, memory.zone)?;
+    let filter = memory.filter(args.whose.whom(), None, Some(until)).await?;
     let turns = memory.store.interactions_in(&filter, None).await?;
     remove(turns, filter, &args.how, memory, ui).await
 }
 
-async fn older_than(age: &str, memory: &Memory, whose: Whose) -> Result<Filter> {
-    let ago = timeframe::from(&format!("{age} ago"), memory.zone);
-    let until = ago.or_else(|_| timeframe::from(age, memory.zone))?;
-    memory.filter(whose.whom(), None, Some(until)).await
+/// Returns the beginning of a day, or else how long ago an age is: what is removed for good is told apart by days, not by minutes.
+fn before(age: &str, zone: Zone) -> Result<DateTime<Utc>> {
+    match NaiveDate::parse_from_str(age.trim(), "%Y-%m-%d") {
+        Ok(date) if age.trim().len() == "2025-01-01".len() => {
+            Ok(zone.moment(date.and_time(NaiveTime::MIN)))
+        }
+        _ => timeframe::age(age, now(), zone),
+    }
 }
 
-/// Removes what the setting says is too old, of one's own. Returns how many interactions.
-pub async fn retain(age: &str, memory: &Memory) -> Result<usize> {
-    let filter = older_than(age, memory, Whose::default()).await?;
-    memory.store.erase(&filter).await
+/// Is what a setting says is too old, of one's own history.
+pub struct Expired {
+    filter: Filter,
+    /// How many interactions are too old, and how many there are.
+    pub old: usize,
+    pub all: usize,
+}
+
+/// Looks for what is older than an age, of one's own history.
+pub async fn expired(age: &str, memory: &Memory) -> Result<Expired> {
+    let until = timeframe::age(age, now(), memory.zone)?;
+    let all = memory.filter(Whom::Me, None, None).await?;
+    let filter = all.clone().within(None, Some(until));
+    Ok(Expired {
+        old: memory.store.count(&filter).await?,
+        all: memory.store.count(&all).await?,
+        filter,
+    })
+}
+
+/// Removes what is too old. Returns how many interactions.
+pub async fn expire(expired: &Expired, memory: &Memory) -> Result<usize> {
+    memory.store.expire(&expired.filter).await
 }
 
 async fn remove(
@@ -160,7 +185,7 @@ async fn remove(
 /// Exports what is about to be removed, into the home.
 async fn back_up(filter: &Filter, memory: &Memory, ui: &Ui) -> Result<PathBuf> {
     let folder = memory.store.home().join("backups");
-    let name = crate::store::now().format("removed-%Y%m%dT%H%M%S%.6fZ.jsonl");
+    let name = now().format("removed-%Y%m%dT%H%M%S%.6fZ.jsonl");
     let path = folder.join(name.to_string());
     let mut folders = std::fs::DirBuilder::new();
     let made = folders.recursive(true).mode(0o700).create(&folder);
@@ -172,4 +197,35 @@ async fn back_up(filter: &Filter, memory: &Memory, ui: &Ui) -> Result<PathBuf> {
     };
     export::to_file(&path, &what, memory, ui).await?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding H3.
+    #[test]
+    fn what_is_cleaned_up_is_told_apart_by_days() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        let day = before(" 2025-01-01 ", zone).unwrap();
+        assert_eq!(
+            day,
+            "2024-12-31T23:00:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
+        let days = now() - before("90d", zone).unwrap();
+        assert!((89..=91).contains(&days.num_days()), "{days}");
+        for text in [
+            "6m",
+            "2h",
+            "today",
+            "now",
+            "yesterday",
+            "25-01-01",
+            "2025-01-01T10:00",
+            "2025-13-01",
+            "",
+        ] {
+            assert!(before(text, zone).is_err(), "{text}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ mod users;
 
 mod arguments;
 
-pub use forget::retain;
+pub use forget::{Expired, expire, expired};
 pub use list::{Command, History, Line, LiveCommand, names, table, takes_phrases, takes_text};
 pub use reindex::embed;
 pub use run::{Flow, interrupt, until_interrupted};

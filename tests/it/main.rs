@@ -31,6 +31,7 @@ mod predecessor;
 mod privacy;
 mod recall;
 mod removal;
+mod retention;
 mod search;
 mod secrets;
 mod server_faults;

@@ -41,16 +41,9 @@ pub struct Global {
     pub embedder: Option<String>,
 }
 
-/// Are the flags of `allm chat`.
+/// Are the flags that say who answers.
 #[derive(Debug, Default, clap::Args)]
-#[command(
-    after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
-)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
-pub struct ChatArgs {
-    /// A message to answer; without one, a conversation
-    #[arg(allow_negative_numbers = true)]
-    pub message: Vec<String>,
+pub struct Server {
     /// Who answers: auto, ollama, openai or offline
     #[arg(
         short,
@@ -72,6 +65,20 @@ pub struct ChatArgs {
     /// Where the server is ($OLLAMA_HOST, $OPENAI_BASE_URL)
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
+}
+
+/// Are the flags of `allm chat`.
+#[derive(Debug, Default, clap::Args)]
+#[command(
+    after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct ChatArgs {
+    /// A message to answer; without one, a conversation
+    #[arg(allow_negative_numbers = true)]
+    pub message: Vec<String>,
+    #[command(flatten)]
+    pub server: Server,
     /// The system prompt, or @FILE
     #[arg(short, long, value_name = "TEXT|@FILE")]
     pub system: Option<String>,

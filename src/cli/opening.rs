@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::args::{ChatArgs, Global};
+use super::args::{Global, Server};
 use crate::chat::Memory;
 use crate::config::Config;
 use crate::embedder::{Lazy, Source};
@@ -25,15 +25,20 @@ pub fn home(named: Option<&Path>) -> Result<PathBuf> {
     match named.filter(|home| !home.as_os_str().is_empty()) {
         Some(home) => absolute(home),
         None => match std::env::home_dir() {
-            Some(home) if home.is_absolute() => Ok(home.join(".abstractllm")),
+            Some(home) if home.is_absolute() => absolute(&home.join(".abstractllm")),
             _ => bail!("cannot find your home directory: name one with `--home`"),
         },
     }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path)
-        .with_context(|| format!("cannot use `{}` as a folder", path.display()))
+    let context = || format!("cannot use `{}` as a folder", path.display());
+    let path = std::path::absolute(path).with_context(context)?;
+    // LanceDB takes text for paths, and would make a folder of another name.
+    path.to_str()
+        .context("its path is no valid UTF-8")
+        .with_context(context)?;
+    Ok(path)
 }
 
 /// Returns who speaks: the name given, else the system's user name.
@@ -118,8 +123,8 @@ pub async fn remember(
 }
 
 /// Returns how the provider is to be found.
-pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings> {
-    let kind = match args
+pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings> {
+    let kind = match server
         .provider
         .as_deref()
         .filter(|name| !name.is_empty())
@@ -133,7 +138,7 @@ pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings
     };
     Ok(provider::Settings {
         kind,
-        base_url: args.base_url.clone(),
+        base_url: server.base_url.clone(),
         ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
         openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
         openai_key: variable(KEY),
@@ -146,4 +151,10 @@ pub fn connection(args: &ChatArgs, config: &Config) -> Result<provider::Settings
 /// Returns what a variable of the environment says, if anything.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns the model that is named, if one is.
+pub fn model(server: &Server, config: &Config) -> Option<String> {
+    let named = server.model.as_ref().unwrap_or(&config.model);
+    Some(named.clone()).filter(|model| !model.is_empty())
 }

@@ -4,7 +4,7 @@ use clap::builder::Styles;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::args::{ChatArgs, Global};
-use super::import;
+use super::{import, upkeep};
 use crate::commands::History;
 
 /// A chat shell that never forgets
@@ -33,14 +33,7 @@ pub enum Sub {
     /// Talk to a model; with a message, answer it and leave; with piped input, run it line by line
     Chat(ChatArgs),
     /// Examine the home, the tables, the embedding model and the provider, and repair what can be
-    #[command(
-        after_help = "Examples:\n  allm doctor\n  allm doctor --fix\n\nWithout --fix nothing is changed. What --fix sets aside is kept in the home, in `aside`."
-    )]
-    Doctor {
-        /// Repair what can be
-        #[arg(long)]
-        fix: bool,
-    },
+    Doctor(upkeep::Args),
     /// Bring other histories in
     Import(import::Args),
     /// Bring in what the Python program AbstractLLM left: the same as `import abstractllm`

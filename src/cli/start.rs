@@ -47,7 +47,7 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
         }
         Sub::Import(args) => bring_in(args, options, cli.user, runtime, ui),
         Sub::Migrate(args) => bring_in(args.into(), options, cli.user, runtime, ui),
-        Sub::Doctor { fix } => runtime.block_on(upkeep::doctor(options, fix, &config, ui)),
+        Sub::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
         Sub::Chat(args) => {
             let username = opening::username(args.user.clone().or(cli.user))?;
             talk::chat(args, options, username, &config, &home, &runtime, ui)

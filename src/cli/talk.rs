@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio::runtime::Runtime;
 
 use super::args::ChatArgs;
-use super::opening::{connection, remember};
+use super::opening::{self, connection, remember};
 use super::retention;
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::Config;
@@ -127,7 +127,7 @@ async fn converse(
     home: &Path,
     ui: &Ui,
 ) -> Result<Chat> {
-    let connected = provider::connect(&connection(args, config)?).await?;
+    let connected = provider::connect(&connection(&args.server, config)?).await?;
     if let Some(notice) = connected.notice {
         ui.note(&notice);
     }
@@ -135,12 +135,7 @@ async fn converse(
         ui.warn(&warning);
     }
     let provider = connected.provider;
-    let named = args
-        .model
-        .clone()
-        .or_else(|| Some(config.model.clone()))
-        .filter(|model| !model.is_empty());
-    let model = match named {
+    let model = match opening::model(&args.server, config) {
         Some(model) if provider.name() != "offline" => model,
         _ => default_model(provider.as_ref(), config).await?,
     };

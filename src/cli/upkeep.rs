@@ -1,9 +1,9 @@
-//! What is done with the store as a whole: `allm doctor`.
+//! `allm doctor`: what is wrong with the home, the tables, the embedding model and the provider.
 
 use anyhow::Result;
 
-use super::args::ChatArgs;
-use super::opening::connection;
+use super::args::Server;
+use super::opening::{self, connection};
 use crate::config::Config;
 use crate::embedder::Lazy;
 use crate::provider;
@@ -11,12 +11,29 @@ use crate::repl::Outcome;
 use crate::store::{self, Finding, Options, State};
 use crate::ui::Ui;
 
-/// Examines everything, and with `fix` repairs what can be.
-pub async fn doctor(options: Options, fix: bool, config: &Config, ui: &Ui) -> Result<Outcome> {
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  allm doctor\n  allm doctor --fix\n\nWithout --fix nothing is changed. What --fix sets aside is kept in the home, in `aside`."
+)]
+pub struct Args {
+    /// Repair what can be
+    #[arg(long)]
+    fix: bool,
+    /// Go back to an earlier version of a table without asking, also where that one has fewer rows
+    #[arg(long, requires = "fix")]
+    yes: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Examines everything, and with `--fix` repairs what can be.
+pub async fn doctor(options: Options, args: Args, config: &Config, ui: &Ui) -> Result<Outcome> {
     let embedder = options.embedder.clone();
-    let mut findings = store::examine(options, fix).await?;
+    // Where nobody is there to ask, nobody agrees.
+    let agree = |question: &str| args.yes || ui.confirm(question).unwrap_or(false);
+    let mut findings = store::examine(options, args.fix, &agree).await;
     findings.push(model(&embedder));
-    findings.push(server(config).await);
+    findings.push(answers(&args.server, config).await);
     ui.doctor(&findings)?;
     let is_wrong = |finding: &Finding| finding.state == State::Wrong;
     Ok(match findings.iter().any(is_wrong) {
@@ -36,19 +53,37 @@ fn model(embedder: &Lazy) -> Finding {
     }
 }
 
-/// Examines the provider; that there is none is no fault.
-async fn server(config: &Config) -> Finding {
+/// Examines the provider, as a chat would find it; that there is none is no fault.
+async fn answers(server: &Server, config: &Config) -> Finding {
     let what = "provider";
     let asked = async {
-        let connected = provider::connect(&connection(&ChatArgs::default(), config)?).await?;
+        let connected = provider::connect(&connection(server, config)?).await?;
         let name = connected.provider.name();
-        anyhow::Ok(format!(
-            "{name}, {} models",
-            connected.provider.models().await?.len()
-        ))
+        let models = connected.provider.models().await?;
+        let found = format!("{name}, {} models", models.len());
+        let named = opening::model(server, config).filter(|_| name != "offline");
+        let is_there = |named: &String| {
+            let tagged = format!("{named}:latest");
+            models
+                .iter()
+                .any(|model| model == named || *model == tagged)
+        };
+        anyhow::Ok(match named {
+            Some(model) if !is_there(&model) => Finding::new(
+                what,
+                State::Odd,
+                format!("{found}; `{model}` is none of them"),
+            ),
+            Some(model) => Finding::new(
+                what,
+                State::Fine,
+                format!("{found}; `{model}` is one of them"),
+            ),
+            None => Finding::new(what, State::Fine, found),
+        })
     };
     match asked.await {
-        Ok(detail) => Finding::new(what, State::Fine, detail),
+        Ok(finding) => finding,
         Err(error) => Finding::new(what, State::Odd, format!("{error:#}")),
     }
 }

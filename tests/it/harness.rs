@@ -56,7 +56,17 @@ impl Home {
 
     /// Prepares a run of `allm` that reaches no model server and reads no one's settings.
     pub fn allm(&self) -> Run {
-        let mut command = Command::new(BINARY);
+        self.program(BINARY)
+    }
+
+    /// Prepares a run of a shell script in the same surroundings; `$ALLM` is the binary.
+    pub fn shell(&self, script: &str) -> Run {
+        let run = self.program("sh").env("ALLM", BINARY);
+        run.args(["-c", script])
+    }
+
+    fn program(&self, name: &str) -> Run {
+        let mut command = Command::new(name);
         command
             .env_clear()
             .envs(self.environment())

@@ -14,6 +14,7 @@ mod compatible;
 mod contract;
 mod crashes;
 mod data_exports;
+mod doctor;
 mod embedding;
 mod evaluation;
 mod export;

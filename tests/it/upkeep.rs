@@ -6,7 +6,7 @@
 )]
 
 #[path = "../bench/synthetic.rs"]
-mod synthetic;
+pub mod synthetic;
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Journal, Options, Scope, SearchQuery, Store, new_id};
@@ -103,7 +103,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
 
     // The doctor makes the index anew.
     drop(store);
-    let findings = allm::store::examine(options(), true).await.unwrap();
+    let findings = allm::store::examine(options(), true, &|_| false).await;
     let fixed = findings
         .iter()
         .find(|finding| finding.what == "indices")

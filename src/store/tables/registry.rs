@@ -179,6 +179,13 @@ pub async fn embedding(connection: &Connection, locks: &Locks) -> Result<Option<
     read(&entries).map(Some)
 }
 
+/// Returns what a store is called, if it says so.
+pub async fn store_id(connection: &Connection, locks: &Locks) -> Result<Option<String>> {
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
+    let id = value(&entries(&table).await?, STORE_ID);
+    Ok(id.and_then(|id| id.as_str().map(str::to_owned)))
+}
+
 /// Says what makes the vectors of a store from now on.
 pub async fn set_embedding(
     connection: &Connection,

@@ -1,53 +1,24 @@
 //! Examines a store, also one that does not open, and repairs what can be.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures::TryStreamExt;
-use lancedb::Connection;
 use lancedb::expr::{col, lit};
 use lancedb::index::IndexType;
 use lancedb::index::scalar::FullTextSearchQuery;
 use lancedb::query::{ExecutableQuery, QueryBase};
 use serde::Serialize;
 
-use crate::store::disk::make_folder;
+use super::reading::{Fault, fault};
+use super::torn::tables;
 use crate::store::open::{Options, Store};
 use crate::store::tables::{Filter, Record, Scope, Table};
-use crate::store::words::new_id;
+use crate::store::words::Hinted;
 use crate::store::writing::journal;
-
-const TABLES: [&str; 6] = [
-    "registry",
-    "users",
-    "sessions",
-    "interactions",
-    "react_cycles",
-    "passages",
-];
-/// What is not to be, and how it is counted.
-const JOINS: [(&str, &str); 4] = [
-    (
-        "passages without their interactions",
-        "SELECT count(*) FROM passages WHERE interaction_id NOT IN (SELECT interaction_id FROM interactions)",
-    ),
-    (
-        "react_cycles without their interactions",
-        "SELECT count(*) FROM react_cycles WHERE interaction_id NOT IN (SELECT interaction_id FROM interactions)",
-    ),
-    (
-        "interactions without their sessions",
-        "SELECT count(*) FROM interactions WHERE session_id NOT IN (SELECT session_id FROM sessions)",
-    ),
-    (
-        "interactions without their users",
-        "SELECT count(*) FROM interactions WHERE user_id NOT IN (SELECT user_id FROM users)",
-    ),
-];
-/// How many versions of a table may be set aside before it is given up: a power cut costs one or two.
-const VERSIONS: usize = 10;
 
 /// Says how something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,29 +50,43 @@ impl Finding {
     }
 }
 
-/// Examines the home, the journal and the tables. With `fix` it repairs, else it changes nothing.
-pub async fn examine(options: Options, fix: bool) -> Result<Vec<Finding>> {
-    let mut findings = vec![permissions(&options.home, fix)?];
+/// Answers a question for the person.
+pub type Agree<'a> = &'a dyn Fn(&str) -> bool;
+
+/// Examines the home, the journal and the tables. With `fix` it repairs what costs nothing, and the rest where `agree` says so; else it
+/// changes nothing.
+pub async fn examine(mut options: Options, fix: bool, agree: Agree<'_>) -> Vec<Finding> {
+    let mut findings = vec![found("home", permissions(&options.home, fix))];
     if !options.home.is_dir() || options.is_local() && !Path::new(&options.uri).is_dir() {
         findings.push(Finding::new("tables", State::Fine, "nothing is stored yet"));
-        return Ok(findings);
+        return findings;
     }
-    let sound = tables(&options, fix, &mut findings).await?;
-    let journals = options.home.join("journal");
-    if !sound {
-        findings.push(Finding::new(
-            "journal",
-            State::Odd,
-            "not looked at: the tables do not open",
-        ));
-        return Ok(findings);
+    let store = match tables(&mut options, fix, agree, &mut findings).await {
+        Ok(true) if fix => Store::open(options).await.map(Some),
+        Ok(true) => Store::connect(options).await.map(Some),
+        Ok(false) => Ok(None),
+        Err(error) => Err(error),
+    };
+    match store {
+        Ok(Some(store)) => {
+            findings.push(found("removal", store.removals().await));
+            findings.push(found("journal", store.journal(fix).await));
+            findings.push(found("indices", store.indices(fix).await));
+            findings.push(found("rows", store.rows(fix).await));
+            findings.push(found("vectors", store.vectors(fix).await));
+        }
+        Ok(None) => {
+            let detail = "not looked at: some tables cannot be read";
+            findings.push(Finding::new("store", State::Odd, detail));
+        }
+        Err(error) => findings.push(Finding::new("store", State::Wrong, said(&error))),
     }
-    let store = Store::open(options).await?;
-    findings.push(store.journal(&journals, fix).await?);
-    store.indices(fix, &mut findings).await?;
-    findings.push(store.vectors(fix).await?);
-    findings.push(store.joins().await?);
-    Ok(findings)
+    findings
+}
+
+/// Makes a finding of a check that could not be done.
+fn found(what: &str, checked: Result<Finding>) -> Finding {
+    checked.unwrap_or_else(|error| Finding::new(what, State::Wrong, said(&error)))
 }
 
 /// Looks for files and folders that others may read.
@@ -114,20 +99,12 @@ fn permissions(home: &Path, fix: bool) -> Result<Finding> {
     let is_open = fs::metadata(home)?.permissions().mode() & 0o077 != 0;
     let (mut open, mut left) = (0, vec![home.to_owned()]);
     while let Some(path) = left.pop() {
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.is_symlink() {
-            continue;
-        }
-        let mode = metadata.permissions().mode();
-        if mode & 0o077 != 0 {
-            open += 1;
-            if fix {
-                fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700))?;
-            }
-        }
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                left.push(entry?.path());
+        match look(&path, fix, &mut left) {
+            Ok(is_open) => open += usize::from(is_open),
+            // Another shell has just removed it: a journal, or an old version.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot look at `{}`", path.display()));
             }
         }
     }
@@ -147,111 +124,60 @@ fn permissions(home: &Path, fix: bool) -> Result<Finding> {
     })
 }
 
-/// Opens each table and reads all of it. Returns whether all could be read.
-async fn tables(options: &Options, fix: bool, findings: &mut Vec<Finding>) -> Result<bool> {
-    let connection = lancedb::connect(&options.uri).execute().await?;
-    let mut sound = true;
-    for name in TABLES {
-        let what = format!("table {name}");
-        match read_whole(&connection, name).await {
-            Ok(detail) => findings.push(Finding::new(&what, State::Fine, detail)),
-            Err(error) if fix && options.is_local() => {
-                let repaired = set_aside(options, &connection, name).await;
-                sound &= repaired.is_ok();
-                findings.push(match repaired {
-                    Ok(detail) => Finding::new(&what, State::Fixed, detail),
-                    Err(_) => Finding::new(&what, State::Wrong, said(&error)),
-                });
-            }
-            Err(error) => {
-                sound = false;
-                findings.push(Finding::new(&what, State::Wrong, said(&error)));
-            }
+/// Returns whether others may read a file or a folder, and closes it with `fix`. What is in a folder is added to what is left.
+fn look(path: &Path, fix: bool, left: &mut Vec<PathBuf>) -> io::Result<bool> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(false);
+    }
+    let mode = metadata.permissions().mode();
+    let is_open = mode & 0o077 != 0;
+    if is_open && fix {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))?;
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            left.push(entry?.path());
         }
     }
-    Ok(sound)
+    Ok(is_open)
 }
 
-async fn read_whole(connection: &Connection, name: &str) -> Result<String> {
-    let table = connection.open_table(name).execute().await?;
-    let mut rows = 0;
-    let mut batches = table.query().execute().await?;
-    while let Some(batch) = batches.try_next().await? {
-        rows += batch.num_rows();
-    }
-    let stats = table.stats().await?;
-    let indices = table.list_indices().await?.len();
-    Ok(format!(
-        "{rows} rows in {} files, {} versions, {indices} indices",
-        stats.fragment_stats.num_fragments,
-        table.list_versions().await?.len(),
-    ))
-}
-
-/// Sets the latest versions of a table aside until it can be read, or puts them back.
-async fn set_aside(options: &Options, connection: &Connection, name: &str) -> Result<String> {
-    let locks = options.locks();
-    let upkeep = locks.upkeep().await?;
-    let _closed = locks.close(&upkeep).await?;
-    let folder = Path::new(&options.uri)
-        .join(format!("{name}.lance"))
-        .join("_versions");
-    let aside = options.home.join("aside");
-    make_folder(&aside)?;
-    let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
-    while moved.len() < VERSIONS {
-        let Some(head) = head(&folder)? else { break };
-        let file = head.file_name().unwrap_or_default().to_string_lossy();
-        let to = aside.join(format!("{name}-{}-{file}", new_id()));
-        fs::rename(&head, &to)?;
-        // A hint to a version that is gone would only cost time.
-        drop(fs::remove_file(folder.join("latest_version_hint.json")));
-        moved.push((head.clone(), to));
-        if let Ok(detail) = read_whole(connection, name).await {
-            return Ok(format!(
-                "{} version(s) could not be read and are in {}; {detail}",
-                moved.len(),
-                aside.display()
-            ));
+/// Returns an error with its causes and what to do about it, on one line, without the places in its own code that LanceDB adds.
+pub fn said(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let own = cause.split(", /").next().unwrap_or_default();
+        // Libraries repeat their source in their own message.
+        if !said.contains(own) {
+            said.push_str(if said.is_empty() { "" } else { ": " });
+            said.push_str(own);
         }
     }
-    for (from, to) in moved.iter().rev() {
-        fs::rename(to, from)?;
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        said.push_str("; ");
+        said.push_str(&hinted.hint);
     }
-    bail!("no version of the table can be read");
-}
-
-/// Returns the latest manifest of a table. Manifests are named by their version, or by how far it is from the greatest number, in 20
-/// digits.
-fn head(folder: &Path) -> Result<Option<PathBuf>> {
-    let mut manifests = Vec::new();
-    for entry in fs::read_dir(folder).context("cannot list the versions")? {
-        let path = entry?.path();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        if let (true, Ok(number)) = (
-            path.extension().is_some_and(|kind| kind == "manifest"),
-            stem.parse::<u64>(),
-        ) {
-            let version = if stem.len() == 20 {
-                u64::MAX - number
-            } else {
-                number
-            };
-            manifests.push((version, path));
-        }
-    }
-    Ok(manifests.into_iter().max().map(|(_, path)| path))
-}
-
-fn said(error: &anyhow::Error) -> String {
-    // LanceDB adds the place in its own code.
-    let text = error.to_string();
-    text.split(", /").next().unwrap_or_default().to_owned()
+    said
 }
 
 impl Store {
-    async fn journal(&self, folder: &Path, fix: bool) -> Result<Finding> {
-        let what = "journal";
+    /// Looks for a removal that was cut short.
+    async fn removals(&self) -> Result<Finding> {
+        let what = "removal";
+        // Nobody is about to remove something.
+        let _upkeep = self.locks.upkeep().await?;
+        Ok(match self.removal_file().exists() {
+            true => {
+                let detail = "one was cut short, and goes on with whatever opens the store next";
+                Finding::new(what, State::Wrong, detail)
+            }
+            false => Finding::new(what, State::Fine, "none was cut short"),
+        })
+    }
+
+    async fn journal(&self, fix: bool) -> Result<Finding> {
+        let (what, folder) = ("journal", self.journals());
         if fix {
             let recovered = self.recover().await?;
             if let Some(error) = recovered.failure {
@@ -263,7 +189,7 @@ impl Store {
             }
         }
         let (mut waiting, mut aside) = (0, 0);
-        for path in journal::files(folder)? {
+        for path in journal::files(&folder)? {
             match path.extension().is_some_and(|kind| kind == "jsonl") {
                 true => waiting += 1,
                 false => aside += 1,
@@ -287,22 +213,25 @@ impl Store {
         })
     }
 
-    async fn indices(&self, fix: bool, findings: &mut Vec<Finding>) -> Result<()> {
+    async fn indices(&self, fix: bool) -> Result<Finding> {
+        // Nobody replaces an index, or prunes one, while it is asked.
+        let mut upkeep = self.locks.upkeep().await?;
+        let pass = self.locks.enter().await?;
         let mut broken = usable(&self.passages, fix).await?;
         broken.extend(usable(&self.interactions, fix).await?);
         broken.extend(usable(&self.react_cycles, fix).await?);
         broken.extend(usable(&self.sessions, fix).await?);
-        findings.push(if broken.is_empty() {
+        drop(pass);
+        Ok(if broken.is_empty() {
             Finding::new("indices", State::Fine, "all can be used")
         } else if fix {
-            self.maintain().await?;
+            self.tidy_up(&mut upkeep).await?;
             let detail = format!("made again: {}", broken.join(", "));
             Finding::new("indices", State::Fixed, detail)
         } else {
             let detail = format!("cannot be used: {}", broken.join(", "));
             Finding::new("indices", State::Wrong, detail)
-        });
-        Ok(())
+        })
     }
 
     async fn vectors(&self, fix: bool) -> Result<Finding> {
@@ -320,26 +249,9 @@ impl Store {
             }
         })
     }
-
-    /// Counts rows that belong to nothing.
-    async fn joins(&self) -> Result<Finding> {
-        let everyone = Filter::new(Scope::Everyone);
-        let mut found = Vec::new();
-        for (what, query) in JOINS {
-            let rows = self.sql(&everyone, query, 1).await?;
-            let count = rows.rows.first().and_then(|row| row.first()?.as_u64());
-            if let Some(count @ 1..) = count {
-                found.push(format!("{count} {what}"));
-            }
-        }
-        Ok(match found.is_empty() {
-            true => Finding::new("rows", State::Fine, "all belong together"),
-            false => Finding::new("rows", State::Odd, found.join(", ")),
-        })
-    }
 }
 
-/// Asks each index of a table something, and returns those that fail; with `fix` they are dropped.
+/// Asks each index of a table something, and returns those that cannot be read; with `fix` they are dropped.
 async fn usable<R: Record>(table: &Table<R>, fix: bool) -> Result<Vec<String>> {
     let table = &table.inner;
     let mut broken = Vec::new();
@@ -376,11 +288,17 @@ async fn usable<R: Record>(table: &Table<R>, fix: bool) -> Result<Vec<String>> {
                 query.execute().await
             }
         };
-        let works = match asked {
-            Ok(batches) => batches.try_collect::<Vec<_>>().await.is_ok(),
-            Err(_) => false,
+        let answered = match asked {
+            Ok(batches) => batches.try_collect::<Vec<_>>().await,
+            Err(error) => Err(error),
         };
-        if !works {
+        if let Err(error) = answered {
+            let error = anyhow::Error::new(error);
+            if fault(&error) == Fault::Passing {
+                return Err(
+                    error.context(format!("cannot ask the index on {column} of {}", R::NAME))
+                );
+            }
             broken.push(format!("{column} of {}", R::NAME));
             if fix {
                 table.drop_index(&index.name).await?;

@@ -4,9 +4,12 @@ mod compaction;
 mod doctor;
 mod erase;
 mod maintenance;
+mod reading;
 mod reembed;
 mod reindex;
 mod resume;
+mod rows;
+mod torn;
 mod traces;
 
 pub use doctor::{Finding, State, examine};

@@ -7,7 +7,7 @@ use crate::redact::Redactor;
 use crate::store::tables::{Interaction, Session};
 
 /// Holds all that is recorded of a turn; embeddings and passages are made from it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Turn {
     /// The id of the store that the turn belongs to; filled in when it begins.
     #[serde(default)]

@@ -219,10 +219,10 @@ mod tests {
             preview("sub", "x").await,
             "error: cannot write `sub`: it is a folder"
         );
-        File::create(path("big")).unwrap().set_len(1 << 42).unwrap();
+        File::create(path("big")).unwrap().set_len(1 << 36).unwrap();
         assert_eq!(
             preview("big", "x").await,
-            "replaces big, a file of 4398046511104 bytes, with\nx"
+            "replaces big, a file of 68719476736 bytes, with\nx"
         );
         let lines = |word: &str| {
             let lines = (0..60_000).map(|n| format!("{word}{n}\n"));

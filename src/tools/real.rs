@@ -156,6 +156,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use nix::sys::stat::stat;
+
     use super::*;
 
     // Finding L7.
@@ -195,14 +197,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let real = Real::new(root.join("new/deep/a"));
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode = |path: &Path| Mode::from_bits_truncate(stat(path).unwrap().st_mode);
+        let any = |bits| Mode::from_bits_truncate(bits) - umask::former();
         real.replace(b"one").unwrap();
-        let former = umask::former().bits();
-        assert_eq!(mode(real.path()), 0o666 & !former);
-        assert_eq!(mode(&root.join("new/deep")), 0o777 & !former);
+        assert_eq!(mode(real.path()), any(0o666));
+        assert_eq!(mode(&root.join("new/deep")), any(0o777));
         fs::set_permissions(real.path(), fs::Permissions::from_mode(0o754)).unwrap();
         real.replace(b"two").unwrap();
-        assert_eq!(mode(real.path()), 0o754);
+        assert_eq!(mode(real.path()).bits(), 0o754);
         assert_eq!(fs::read(real.path()).unwrap(), b"two");
         assert!(Real::new(root.join("new")).replace(b"x").is_err());
         // Nothing half-made is left.

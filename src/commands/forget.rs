@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use super::arguments::{When, Whose};
 use super::export;
 use crate::chat::Memory;
-use crate::store::{Filter, Interaction, Whom, now};
+use crate::store::{Filter, Outline, Whom, now};
 use crate::timeframe::{self, Zone};
 use crate::ui::Ui;
 
@@ -82,14 +82,8 @@ pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> 
         }
         filter = filter.only(ids);
     }
-    let mut turns = memory.store.interactions_in(&filter, None).await?;
-    if let Some(words) = &args.matching {
-        let words = words.to_lowercase();
-        turns.retain(|turn| {
-            turn.query.to_lowercase().contains(&words)
-                || turn.response.to_lowercase().contains(&words)
-        });
-    }
+    let words = args.matching.as_deref();
+    let turns = memory.store.outlines(&filter, words).await?;
     remove(turns, filter, &args.how, memory, ui).await
 }
 
@@ -97,7 +91,7 @@ pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> 
 pub async fn cleanup(args: CleanupArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
     let until = before(&args.older_than, memory.zone)?;
     let filter = memory.filter(args.whose.whom(), None, Some(until)).await?;
-    let turns = memory.store.interactions_in(&filter, None).await?;
+    let turns = memory.store.outlines(&filter, None).await?;
     remove(turns, filter, &args.how, memory, ui).await
 }
 
@@ -137,7 +131,7 @@ pub async fn expire(expired: &Expired, memory: &Memory) -> Result<usize> {
 }
 
 async fn remove(
-    turns: Vec<Interaction>,
+    turns: Vec<Outline>,
     filter: Filter,
     how: &How,
     memory: &Memory,
@@ -157,7 +151,7 @@ async fn remove(
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    let shown = |turn: &Interaction| ui.zone().shown(turn.timestamp);
+    let shown = |turn: &Outline| ui.zone().shown(turn.timestamp);
     let when = match turns.len() {
         1 => format!("1 interaction, {}", shown(first)),
         count => format!("{count} interactions, {} to {}", shown(first), shown(last)),

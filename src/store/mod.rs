@@ -37,8 +37,8 @@ mod vocabulary;
 mod words;
 
 pub use finding::{
-    By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Rows, SearchQuery, SessionSummary, Stats,
-    TableStats,
+    By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Outline, Rows, SearchQuery,
+    SessionSummary, Stats, TableStats,
 };
 pub use locks::Notice;
 pub use moving::{

@@ -319,7 +319,7 @@ fn a_power_cut_leaves_all_of_what_is_forgotten_or_nothing() {
     let step = if every { 1 } else { images.len() / 6 };
     let (mut there, mut tried) = (0, 0);
     for (image, eager, after) in images.iter().step_by(step) {
-        let fixed = image.allm().args(["doctor", "--fix"]).run();
+        let fixed = image.allm().args(["doctor", "--fix", "--yes"]).run();
         assert_eq!(
             fixed.status, 0,
             "after {after}, eager {eager}: {}{}",

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
-use lancedb::expr::{DfExpr, col, lit};
+use lancedb::expr::{DfExpr, col, contains, lit, lower};
+use serde::Deserialize;
 
 use crate::conversation::{Step, Usage};
 use crate::store::open::Store;
@@ -18,7 +19,34 @@ pub struct SessionSummary {
     pub usage: Usage,
 }
 
+/// Says which interaction it is, whose, and when it was.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Outline {
+    pub interaction_id: String,
+    pub user_id: String,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    pub timestamp: DateTime<Utc>,
+}
+
 impl Store {
+    /// Returns the interactions that the filter lets through, oldest first; only those with these words in question or answer, if
+    /// there are some.
+    pub async fn outlines(&self, filter: &Filter, words: Option<&str>) -> Result<Vec<Outline>> {
+        let words = words.map(|words| {
+            let words = words.to_lowercase();
+            let has = |column: &str| contains(lower(col(column)), lit(words.as_str()));
+            has("query").or(has("response"))
+        });
+        let these = [filter.expr(), words].into_iter().flatten();
+        let columns = ["interaction_id", "user_id", "timestamp"];
+        let mut found: Vec<Outline> = self
+            .interactions
+            .columns(these.reduce(DfExpr::and), &columns)
+            .await?;
+        found.sort_by_key(|turn| turn.timestamp);
+        Ok(found)
+    }
+
     /// Returns the interactions that the filter lets through, oldest first; with a limit the latest of them.
     pub async fn interactions_in(
         &self,

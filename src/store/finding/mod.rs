@@ -13,7 +13,7 @@ mod stats;
 
 pub use facts::Fact;
 pub use groups::{By, Group};
-pub use listing::SessionSummary;
+pub use listing::{Outline, SessionSummary};
 pub use search::{Found, Hit, Matched, Mode, SearchQuery};
 pub use similar::CycleHit;
 pub use sql::Rows;

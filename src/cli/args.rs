@@ -109,8 +109,8 @@ pub struct ChatArgs {
     /// Approve whatever the model wants to do, without asking
     #[arg(long)]
     pub yes: bool,
-    /// Let tools read and write here, too: a folder, or a file that may hold secrets
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    /// Let tools read and write here, too: a folder, or a file that may hold secrets; may be given several times
+    #[arg(long, value_name = "PATH")]
     pub allow_path: Vec<PathBuf>,
     /// How often the model may call tools in one turn
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -179,13 +179,7 @@ fn talk(home: &Home, url: &str, name: &str, lines: u64) -> Child {
 }
 
 fn stored(home: &Home) -> Vec<Value> {
-    let args = [
-        "timeframe",
-        "2020-01-01",
-        "2100-01-01",
-        "--json",
-        "--all-users",
-    ];
+    let args = ["timeframe", "2020-01-01", "2100-01-01", "--json"];
     let found = home.allm().args(args).ok_json();
     found["interactions"].as_array().unwrap().clone()
 }

@@ -123,7 +123,7 @@ fn files_outside_and_files_with_secrets_are_refused() {
     let told = look(
         "list_files",
         json!({"path": config}),
-        &["--allow-path", "/", "--"],
+        &["--allow-path", "/"],
     );
     assert!(told.contains("may hold secrets"), "{told}");
     let told = look("read_file", json!({"path": ".env"}), &[]);
@@ -131,7 +131,7 @@ fn files_outside_and_files_with_secrets_are_refused() {
     let told = look(
         "read_file",
         json!({"path": ".env"}),
-        &["--allow-path", ".env", "--"],
+        &["--allow-path", ".env"],
     );
     assert_eq!(told, "TOKEN=hunter2");
     // A search sees what may be read, and nothing else.

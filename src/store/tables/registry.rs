@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use lancedb::Connection;
 use lancedb::arrow::arrow_schema::Field;
@@ -90,9 +90,12 @@ pub async fn check(
                 store_id,
             })
         }
-        Some(newer) => bail!(
-            "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
-        ),
+        Some(newer) => Err(anyhow::Error::new(Hinted {
+            message: format!(
+                "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
+            ),
+            hint: "a newer allm has made it: use that one".to_owned(),
+        })),
         None => {
             let (dimension, store_id) = (dimension()?, new_id());
             let now = Utc::now();

@@ -137,6 +137,8 @@ impl Store {
         let rows = locks.rows(&pass).await?;
         let dimension = || Ok(options.embedder.get()?.dimension());
         let embedder = options.embedder.name();
+        let registry = Path::new(&options.uri).join("registry.lance");
+        let is_new = options.is_local() && !registry.exists();
         let known = registry::check(&connection, &place, &locks, &embedder, dimension).await?;
         let dimension = known.dimension;
         let (users, sessions, interactions, react_cycles, passages) = tokio::try_join!(
@@ -146,8 +148,7 @@ impl Store {
             Table::open(&connection, dimension, &locks),
             Table::open(&connection, dimension, &locks),
         )?;
-        drop(rows);
-        Ok(Store {
+        let store = Store {
             options,
             dimension,
             users,
@@ -162,7 +163,13 @@ impl Store {
             removing: Arc::default(),
             sampled: Arc::default(),
             synced: Arc::new(tokio::sync::Mutex::new(opened)),
-        })
+        };
+        if is_new {
+            // Journals name it by the id that it has just got.
+            store.sync(None).await?;
+        }
+        drop(rows);
+        Ok(store)
     }
 
     pub(in crate::store) fn is_local(&self) -> bool {

@@ -241,7 +241,7 @@ impl Drop for Step<'_> {
 }
 
 /// Reads what is being removed; nothing, where the file is gone.
-fn read(path: &Path) -> Result<Option<Removal>> {
+pub fn read(path: &Path) -> Result<Option<Removal>> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text,

@@ -28,10 +28,10 @@ struct Id {
 
 /// Is what an interaction belongs to.
 #[derive(Deserialize)]
-struct Interacted {
-    interaction_id: String,
-    session_id: String,
-    user_id: String,
+pub struct Interacted {
+    pub interaction_id: String,
+    pub session_id: String,
+    pub user_id: String,
 }
 
 impl Store {
@@ -142,7 +142,7 @@ impl Store {
 }
 
 /// Returns the ids that a column holds.
-async fn ids<R: Record>(table: &Table<R>, column: &str) -> Result<HashSet<String>> {
+pub async fn ids<R: Record>(table: &Table<R>, column: &str) -> Result<HashSet<String>> {
     let ids: Vec<Id> = table.columns(None, &[column]).await?;
     Ok(ids.into_iter().map(|row| row.id).collect())
 }

@@ -8,13 +8,11 @@ use anyhow::{Context, Result, bail};
 use lancedb::Connection;
 
 use super::doctor::{Agree, Finding, State, said};
-use super::reading::{Fault, count, fault, folder, head, read_whole};
+use super::losses::Losses;
+use super::reading::{Fault, Whole, count, fault, folder, head, read_whole};
 use crate::store::disk::make_folder;
-use crate::store::locks::Locks;
 use crate::store::open::Options;
-use crate::store::tables::{Passage, Record, registry};
 use crate::store::words::new_id;
-use crate::store::writing::journal::{self, Orphan};
 
 const TABLES: [&str; 6] = [
     "registry",
@@ -51,124 +49,126 @@ pub async fn tables(
         true => Some(locks.close(&upkeep).await?),
         false => None,
     };
-    let torn = closed.as_ref().map(|closed| Torn {
-        options,
-        connection: &connection,
-        locks: locks.inside(closed),
-        agree,
-    });
-    let mut sound = true;
+    let mut states = Vec::new();
     for (name, read) in all {
-        let what = format!("table {name}");
-        let is_there = !options.is_local() || folder(options, name).exists();
-        let finding = match (read, &torn) {
-            _ if !is_there => {
+        states.push((
+            name,
+            match read {
+                _ if options.is_local() && !folder(options, name).exists() => Is::Nowhere,
+                Ok(whole) => Is::Whole(whole),
+                Err(_) if closed.is_some() => go_back(options, &connection, name).await,
+                Err(error) => Is::Wrong(said(&error)),
+            },
+        ));
+    }
+    let losses = match &closed {
+        Some(closed) => Losses::look(options, &connection, &locks.inside(closed))
+            .await
+            .ok(),
+        None => None,
+    };
+    let mut sound = true;
+    for (name, is) in states {
+        let (state, detail) = match is {
+            Is::Whole(whole) => (State::Fine, whole.detail),
+            Is::Wrong(why) => (State::Wrong, why),
+            Is::Nowhere => {
                 sound &= fix;
                 let detail = "is not there; whoever opens the store makes it, without rows";
-                Finding::new(&what, State::Odd, detail)
+                (State::Odd, detail.to_owned())
             }
-            (Ok(whole), _) => Finding::new(&what, State::Fine, whole.detail),
-            (Err(_), Some(torn)) => torn.repair(name, &what).await,
-            (Err(error), None) => Finding::new(&what, State::Wrong, said(&error)),
+            Is::Back(back) => back.settle(losses.as_ref(), agree),
         };
-        sound &= finding.state != State::Wrong;
-        findings.push(finding);
+        sound &= state != State::Wrong;
+        findings.push(Finding::new(&format!("table {name}"), state, detail));
     }
     Ok(sound)
 }
 
-/// Repairs tables, while nobody else does anything with them.
-struct Torn<'t> {
-    options: &'t Options,
-    connection: &'t Connection,
-    locks: Locks,
-    agree: Agree<'t>,
+/// Says what has become of a table.
+enum Is {
+    Whole(Whole),
+    Wrong(String),
+    Nowhere,
+    /// It has gone back to a version that can be read.
+    Back(Back),
 }
 
-impl Torn<'_> {
-    /// Reads a table again, and repairs it if it is torn.
-    async fn repair(&self, name: &str, what: &str) -> Finding {
-        let error = match read_whole(self.options, self.connection, name).await {
-            Ok(whole) => return Finding::new(what, State::Fine, whole.detail),
-            Err(error) => error,
-        };
-        let wrong =
-            |why: &str| Finding::new(what, State::Wrong, format!("{}; {why}", said(&error)));
-        if fault(&error) != Fault::Torn {
-            return wrong("nothing is set aside, because that may pass");
-        }
-        match self.go_back(name).await {
-            Ok(detail) => Finding::new(what, State::Fixed, detail),
-            Err(why) => wrong(&said(&why)),
-        }
-    }
+/// Is a table that has gone back, unless nobody agrees.
+struct Back {
+    aside: Aside,
+    why: String,
+    before: Whole,
+    /// How many rows it has less, if that is known.
+    fewer: Option<usize>,
+}
 
-    /// Sets the latest versions of a table aside until it can be read, and says what came of it. Where no version can be read, and
-    /// where nobody agrees to the loss of rows, they are put back.
-    async fn go_back(&self, name: &str) -> Result<String> {
-        let rows = count(self.options, self.connection, name).await;
-        let mut aside = Aside::new(self.options, name)?;
-        let before = loop {
-            if aside.moved.len() == VERSIONS || !aside.take()? {
-                bail!("no version of the table can be read");
-            }
-            match read_whole(self.options, self.connection, name).await {
-                Ok(whole) => break whole,
-                Err(error) if fault(&error) == Fault::Torn => {}
-                Err(error) => return Err(error.context("the version before cannot be read now")),
-            }
+impl Back {
+    /// Leaves the table as it is now where nothing is lost by it, or somebody agrees to what is.
+    fn settle(mut self, losses: Option<&Losses>, agree: Agree<'_>) -> (State, String) {
+        let name = &self.aside.name;
+        let loss = match losses {
+            Some(losses) => losses.of(name, self.fewer),
+            None => Some("though nobody can tell how many rows fewer it has".to_owned()),
         };
-        let fewer = rows.map(|rows| rows.saturating_sub(before.rows));
-        if let Some(loss) = self.loss(name, fewer).await?
-            && !(self.agree)(&format!(
+        if let Some(loss) = loss
+            && !agree(&format!(
                 "Go back to the version of `{name}` before, {loss}?"
             ))
         {
-            bail!(
-                "the version before can be read, {loss}: `allm doctor --fix --yes` goes back to it"
+            let way = "`allm doctor --fix --yes` goes back to it";
+            let detail = format!(
+                "{}; the version before can be read, {loss}: {way}",
+                self.why
             );
+            return (State::Wrong, detail);
         }
-        let (count, place) = (aside.moved.len(), aside.folder.display().to_string());
-        aside.moved.clear();
-        Ok(format!(
-            "{count} version(s) could not be read and are in {place}; {}",
-            before.detail
-        ))
+        let count = std::mem::take(&mut self.aside.moved).len();
+        let detail = format!(
+            "{count} version(s) could not be read and are in {}; {}",
+            self.aside.folder.display(),
+            self.before.detail
+        );
+        (State::Fixed, detail)
     }
+}
 
-    /// Says what is lost with a version that has `fewer` rows, as far as that is known; nothing, where none is lost: passages are made
-    /// again from their turns, and the turns of a power cut are in the journal until what it may have torn is on the disk.
-    async fn loss(&self, name: &str, fewer: Option<usize>) -> Result<Option<String>> {
-        if name == Passage::NAME || fewer == Some(0) {
-            return Ok(None);
-        }
-        let waiting = self.waiting().await?;
-        Ok(match fewer {
-            Some(fewer) if fewer <= waiting => None,
-            Some(fewer) => Some(format!(
-                "with {fewer} rows fewer, of which the journal has {waiting}"
-            )),
-            None if waiting > 0 => None,
-            None => Some("though nobody can tell how many rows fewer it has".to_owned()),
-        })
+/// Reads a table again, now that nobody else does anything with it, and sets its latest versions aside until it can be read, if it is
+/// torn. Where no version can be read they are put back.
+async fn go_back(options: &Options, connection: &Connection, name: &str) -> Is {
+    let error = match read_whole(options, connection, name).await {
+        Ok(whole) => return Is::Whole(whole),
+        Err(error) => error,
+    };
+    let why = said(&error);
+    if fault(&error) != Fault::Torn {
+        return Is::Wrong(format!(
+            "{why}; nothing is set aside, because that may pass"
+        ));
     }
+    let rows = count(options, connection, name).await;
+    match earlier(options, connection, name).await {
+        Ok((aside, before)) => Is::Back(Back {
+            aside,
+            why,
+            fewer: rows.map(|rows| rows.saturating_sub(before.rows)),
+            before,
+        }),
+        Err(error) => Is::Wrong(format!("{why}; {}", said(&error))),
+    }
+}
 
-    /// Counts the turns in the journals of dead processes that are of these tables, as far as the registry says which these are.
-    async fn waiting(&self) -> Result<usize> {
-        let id = registry::store_id(self.connection, &self.locks).await;
-        let id = id.ok().flatten();
-        let mut waiting = 0;
-        for path in journal::list(&self.options.home.join("journal"))? {
-            let Some(orphan) = Orphan::open(path)? else {
-                continue;
-            };
-            let ours = orphan.turns.iter().filter(|turn| {
-                let theirs = id.as_ref().is_some_and(|id| *id != turn.store);
-                turn.store.is_empty() || !theirs
-            });
-            waiting += ours.count();
+async fn earlier(options: &Options, connection: &Connection, name: &str) -> Result<(Aside, Whole)> {
+    let mut aside = Aside::new(options, name)?;
+    loop {
+        if aside.moved.len() == VERSIONS || !aside.take()? {
+            bail!("no version of the table can be read");
         }
-        Ok(waiting)
+        match read_whole(options, connection, name).await {
+            Ok(whole) => return Ok((aside, whole)),
+            Err(error) if fault(&error) == Fault::Torn => {}
+            Err(error) => return Err(error.context("the version before cannot be read now")),
+        }
     }
 }
 

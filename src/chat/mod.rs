@@ -343,14 +343,17 @@ impl Chat {
     }
 
     /// Ends the conversation: waits for the facts of the last answers, and a moment for upkeep that is under way; what is cut
-    /// short is done another time. Returns what the person should know.
+    /// short is done to its end the next time. Returns what the person should know.
     pub async fn close(&mut self) -> Option<String> {
         let mut notice = None;
         while let Some(learned) = self.learning.join_next().await {
             notice = notice.or(self.complaint(learned));
         }
-        if let Some(maintenance) = self.maintenance.take() {
-            drop(tokio::time::timeout(PATIENCE, maintenance).await);
+        if let Some(mut maintenance) = self.maintenance.take() {
+            let ended = tokio::time::timeout(PATIENCE, &mut maintenance).await;
+            if ended.is_err() && self.memory.store.catches_up() {
+                drop(maintenance.await);
+            }
         }
         notice
     }

@@ -72,6 +72,7 @@ pub fn chat(
 async fn close(chat: &mut Chat, ui: &Ui) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let learning = chat.is_learning();
+    let store = chat.memory.store.clone();
     let closing = async {
         let closed = chat.close();
         tokio::pin!(closed);
@@ -80,6 +81,8 @@ async fn close(chat: &mut Chat, ui: &Ui) {
         }
         if learning && ui.watched() {
             ui.note("drawing the facts from the last answer; Ctrl-C leaves at once");
+        } else if store.catches_up() && ui.watched() {
+            ui.note("tidying up the tables, which was cut short before; Ctrl-C leaves at once");
         }
         closed.await
     };

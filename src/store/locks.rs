@@ -5,7 +5,7 @@
 //! the value of the one before it: what would take two of them in two orders does not compile.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,14 +79,9 @@ impl Locks {
     ///
     /// Fails when somebody imports already.
     pub fn imports(&self) -> Result<Imports> {
-        let path = self.path("import.lock");
-        let file = lock_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Imports { _file: file }),
-            Err(TryLockError::WouldBlock) => bail!("another import is under way: wait for its end"),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
-            }
+        match self.try_lock("import.lock")? {
+            Some(file) => Ok(Imports { _file: file }),
+            None => bail!("another import is under way: wait for its end"),
         }
     }
 
@@ -98,15 +93,8 @@ impl Locks {
 
     /// Keeps everyone else from tidying up, unless somebody does.
     pub fn try_upkeep(&self) -> Result<Option<Upkeep>> {
-        let path = self.path("maintenance.lock");
-        let file = lock_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Upkeep { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
-            }
-        }
+        let file = self.try_lock("maintenance.lock")?;
+        Ok(file.map(|file| Upkeep { file }))
     }
 
     /// Returns at which version the tables were tidied up last; 0 where it is not known.
@@ -129,6 +117,12 @@ impl Locks {
     pub async fn close(&self, _upkeep: &Upkeep) -> Result<Closed> {
         let file = self.wait("erase.lock", false, "other shells that read or write");
         Ok(Closed { _file: file.await? })
+    }
+
+    /// Keeps everyone else off the tables, unless somebody is inside.
+    pub fn try_close(&self, _upkeep: &Upkeep) -> Result<Option<Closed>> {
+        let file = self.try_lock("erase.lock")?;
+        Ok(file.map(|file| Closed { _file: file }))
     }
 
     /// Returns the same locks for who has closed the gate.
@@ -156,6 +150,19 @@ impl Locks {
         let count = self.erasures() + 1;
         fs::write(&path, count.to_string())
             .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Locks a file, unless somebody has.
+    fn try_lock(&self, name: &str) -> Result<Option<File>> {
+        let path = self.path(name);
+        let file = lock_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+            }
+        }
     }
 
     /// Locks a file, and says so when that takes long.
@@ -191,7 +198,22 @@ impl Locks {
     }
 }
 
+/// Stands behind the version while a round is under way, and after one that was cut short.
+const BEGUN: &str = " begun";
+
 impl Upkeep {
+    /// Remembers that a round begins. Returns whether the one before was cut short.
+    pub fn begin(&mut self) -> Result<bool> {
+        let mut text = String::new();
+        self.file.rewind()?;
+        self.file.read_to_string(&mut text)?;
+        let cut_short = text.ends_with(BEGUN);
+        if !cut_short {
+            self.file.write_all(BEGUN.as_bytes())?;
+        }
+        Ok(cut_short)
+    }
+
     /// Remembers at which version the tables have been tidied up.
     pub fn remember(&mut self, version: u64) -> Result<()> {
         self.file.set_len(0)?;
@@ -203,13 +225,15 @@ impl Upkeep {
 
 fn number(path: &Path) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
-    text.trim().parse().unwrap_or_default()
+    let first = text.split_whitespace().next().unwrap_or_default();
+    first.parse().unwrap_or_default()
 }
 
 /// Opens a file that locks are put on.
 fn lock_file(path: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .mode(0o600)
         .open(path);

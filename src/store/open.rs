@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -110,6 +110,8 @@ pub struct Store {
     pub(in crate::store) removing: Arc<AtomicUsize>,
     /// How rare words are, as far as it is known.
     pub(in crate::store) sampled: Arc<tokio::sync::Mutex<Option<Sampled>>>,
+    /// Whether this process does upkeep that was cut short before.
+    pub(in crate::store) catches_up: Arc<AtomicBool>,
     /// When what this process has written was on the disk.
     pub(in crate::store) synced: Arc<tokio::sync::Mutex<SystemTime>>,
 }
@@ -162,6 +164,7 @@ impl Store {
             id: known.store_id,
             removing: Arc::default(),
             sampled: Arc::default(),
+            catches_up: Arc::default(),
             synced: Arc::new(tokio::sync::Mutex::new(opened)),
         };
         if is_new {

@@ -114,3 +114,62 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     assert_eq!(found.hits[0].interaction.response, old.response);
     assert!(found.notices.is_empty(), "{:?}", found.notices);
 }
+
+/// Stores one turn, as a run of the program does.
+async fn record(store: &Store, number: u64, users: &[(String, String)]) {
+    let mut turn = turn(number, 1_000, users);
+    let mut journal: Option<Journal> = None;
+    store.begin(&mut journal, &mut turn).await.unwrap();
+    let journal = journal.as_mut().unwrap();
+    store.record(journal, &mut turn, &[], None).await.unwrap();
+}
+
+// Finding M13.
+#[tokio::test]
+async fn upkeep_that_was_cut_short_is_caught_up_with_and_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let uri = home.path().join("lancedb");
+    let options = || {
+        let words = Lazy::ready(Source::Bundled, Box::new(Words::default()));
+        Options::new(home.path(), uri.display().to_string(), words)
+    };
+    let store = Store::open(options()).await.unwrap();
+    let user = store.ensure_user("alice").await.unwrap();
+    let users = [(user.user_id, user.username)];
+    for number in 0..20 {
+        record(&store, number, &users).await;
+    }
+    let files = |folder: &str| {
+        let folder = uri.join(format!("interactions.lance/{folder}"));
+        std::fs::read_dir(folder).map_or(0, Iterator::count)
+    };
+    assert_eq!(files("data"), 20);
+    // One round ends with the process that began it, whose unfinished file stays.
+    std::fs::write(home.path().join("lancedb.maintenance.lock"), "0 begun").unwrap();
+    let unfinished = uri.join("interactions.lance/data/unfinished.lance");
+    std::fs::write(&unfinished, "half a file").unwrap();
+    drop(store);
+
+    let store = Store::open(options()).await.unwrap();
+    assert!(store.is_maintenance_due().await);
+    let round = store.clone();
+    let mut round = Box::pin(async move { round.maintain().await });
+    // It is cut short again.
+    drop(futures::poll!(&mut round));
+    assert!(store.catches_up());
+    drop(round);
+    store.maintain().await.unwrap();
+    assert!(!store.catches_up() && !store.is_maintenance_due().await);
+    assert!(!unfinished.exists());
+    let fragments = store.stats(&Filter::new(Scope::Everyone)).await.unwrap();
+    let table = fragments
+        .tables
+        .iter()
+        .find(|table| table.name == "interactions");
+    assert_eq!(table.unwrap().fragments, 1);
+
+    // What nobody has cut short may be about to become part of a version.
+    std::fs::write(&unfinished, "half a file").unwrap();
+    store.maintain().await.unwrap();
+    assert!(unfinished.exists());
+}

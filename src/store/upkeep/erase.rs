@@ -214,6 +214,7 @@ impl Store {
         };
         let kept = Kept {
             older_than: Duration::zero(),
+            versions: 0,
             unverified: false,
         };
         compaction::run(self, table, [all], kept).await?;

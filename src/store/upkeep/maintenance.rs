@@ -1,5 +1,7 @@
 //! Keeps the tables quick: each turn adds a small file to several of them, and every file costs each search a little.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Result;
 use lancedb::table::{CompactionOptions, Duration};
 
@@ -14,8 +16,12 @@ const EVERY: u64 = 16;
 /// How many rows the files get that small ones are put together to. Most rounds only rewrite files of the first size; when there are
 /// too many of one size, they are put together to the next.
 const SIZES: [usize; 3] = [1_000, 20_000, 400_000];
-/// How long a version is kept that another process may still read, in seconds: longer than any query may take.
-const KEPT: i64 = 60;
+/// What is kept of old versions: those that another process may still read, for longer than any query may take, and one to go back to.
+const KEPT: Kept = Kept {
+    older_than: Duration::seconds(60),
+    versions: 2,
+    unverified: true,
+};
 
 impl Store {
     /// Returns whether it is time for [`Store::maintain`].
@@ -34,6 +40,12 @@ impl Store {
         }
     }
 
+    /// Returns whether this process does a round of upkeep that was cut short before. It should come to its end: what takes longer than
+    /// a process lives would never be done.
+    pub fn catches_up(&self) -> bool {
+        self.catches_up.load(Ordering::SeqCst)
+    }
+
     /// Does after many imports what chats do now and then: upkeep.
     pub async fn settle(&self) -> Result<()> {
         if self.is_maintenance_due().await {
@@ -44,6 +56,17 @@ impl Store {
 
     /// Does the work; who calls it holds the lock.
     pub(in crate::store) async fn tidy_up(&self, upkeep: &mut Upkeep) -> Result<()> {
+        let cut_short = upkeep.begin()?;
+        self.catches_up.store(cut_short, Ordering::SeqCst);
+        // What it had written belongs to no version. While nobody is inside, nobody is about to make files part of one, either.
+        let alone = match cut_short {
+            true => self.locks.try_close(upkeep)?,
+            false => None,
+        };
+        if alone.is_some() {
+            self.sweep().await?;
+        }
+        drop(alone);
         // First the indices: what they cover is put together with what they do not only then.
         index::maintain(
             &self.passages,
@@ -79,7 +102,22 @@ impl Store {
         self.compact(&self.sessions).await?;
         self.compact(&self.users).await?;
         let version = self.interactions.inner.version().await?;
-        upkeep.remember(version)
+        upkeep.remember(version)?;
+        self.catches_up.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Removes old versions, and the files that belong to none.
+    async fn sweep(&self) -> Result<()> {
+        let kept = Kept {
+            unverified: false,
+            ..KEPT
+        };
+        compaction::prune(self, &self.passages, kept).await?;
+        compaction::prune(self, &self.react_cycles, kept).await?;
+        compaction::prune(self, &self.interactions, kept).await?;
+        compaction::prune(self, &self.sessions, kept).await?;
+        compaction::prune(self, &self.users, kept).await
     }
 
     /// Puts small files together, and removes old versions once the new ones are on the disk.
@@ -89,10 +127,6 @@ impl Store {
             num_threads: Some(1),
             ..CompactionOptions::default()
         });
-        let kept = Kept {
-            older_than: Duration::seconds(KEPT),
-            unverified: true,
-        };
-        compaction::run(self, table, sizes, kept).await
+        compaction::run(self, table, sizes, KEPT).await
     }
 }

@@ -87,7 +87,7 @@ impl Locks {
 
     /// Waits until nobody tidies up, and keeps everyone else from it until dropped.
     pub async fn upkeep(&self) -> Result<Upkeep> {
-        let file = self.wait("maintenance.lock", false, "upkeep of the tables");
+        let file = self.wait("maintenance.lock", false, Some("upkeep of the tables"));
         Ok(Upkeep { file: file.await? })
     }
 
@@ -107,7 +107,11 @@ impl Locks {
         if self.inside {
             return Ok(Pass { _file: None });
         }
-        let file = self.wait("erase.lock", true, "somebody who removes history for good");
+        let file = self.wait(
+            "erase.lock",
+            true,
+            Some("somebody who removes history for good"),
+        );
         Ok(Pass {
             _file: Some(file.await?),
         })
@@ -115,7 +119,7 @@ impl Locks {
 
     /// Waits until nobody is inside, and keeps everyone else out until dropped.
     pub async fn close(&self, _upkeep: &Upkeep) -> Result<Closed> {
-        let file = self.wait("erase.lock", false, "other shells that read or write");
+        let file = self.wait("erase.lock", false, Some("other shells that read or write"));
         Ok(Closed { _file: file.await? })
     }
 
@@ -135,7 +139,7 @@ impl Locks {
 
     /// Keeps everyone else from making the same user or session, until dropped.
     pub async fn rows(&self, _pass: &Pass) -> Result<Rows> {
-        let file = self.wait("lock", false, "another shell that writes");
+        let file = self.wait("lock", false, None);
         Ok(Rows { _file: file.await? })
     }
 
@@ -165,8 +169,8 @@ impl Locks {
         }
     }
 
-    /// Locks a file, and says so when that takes long.
-    async fn wait(&self, name: &str, shared: bool, whom: &str) -> Result<File> {
+    /// Locks a file, and says for whom it waits when that takes long.
+    async fn wait(&self, name: &str, shared: bool, whom: Option<&str>) -> Result<File> {
         let path = self.path(name);
         let file = lock_file(&path)?;
         let context = || format!("cannot lock `{}`", path.display());
@@ -191,7 +195,9 @@ impl Locks {
         let locked = if let Ok(locked) = soon {
             locked
         } else {
-            (self.notice)(&format!("waiting for {whom}"));
+            if let Some(whom) = whom {
+                (self.notice)(&format!("waiting for {whom}"));
+            }
             waiting.await
         };
         locked?.with_context(context)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -239,12 +239,27 @@ fn slow() -> Server {
     })
 }
 
+/// Lets a shell run to its end, and returns how long it takes on this machine, as busy as it is.
+fn whole_run(home: &Home, server: &Server) -> Duration {
+    let start = Instant::now();
+    let ended = talk(home, &server.url, "whole", 4).wait_with_output();
+    assert!(ended.unwrap().status.success());
+    start.elapsed()
+}
+
+/// Returns a part of a run, from its beginning to its end.
+#[expect(clippy::cast_precision_loss, reason = "it is below a hundred")]
+fn moment(number: u64) -> f64 {
+    (5 + number % 95) as f64 / 100.0
+}
+
 #[test]
 fn shells_killed_at_any_moment_lose_no_turn() {
     let (home, server) = (Home::new(), slow());
+    let takes = whole_run(&home, &server);
     for number in 0..tries(6, 50) {
         let mut shell = talk(&home, &server.url, &format!("kill {number}"), 4);
-        std::thread::sleep(Duration::from_millis(60 + number * 97 % 700));
+        std::thread::sleep(takes.mul_f64(moment(number * 97)));
         shell.kill().unwrap();
         shell.wait().unwrap();
     }
@@ -254,9 +269,10 @@ fn shells_killed_at_any_moment_lose_no_turn() {
 #[test]
 fn ctrl_c_at_any_moment_loses_no_turn() {
     let (home, server) = (Home::new(), slow());
+    let takes = whole_run(&home, &server);
     for number in 0..tries(6, 50) {
         let mut shell = talk(&home, &server.url, &format!("stop {number}"), 4);
-        std::thread::sleep(Duration::from_millis(60 + number * 89 % 700));
+        std::thread::sleep(takes.mul_f64(moment(number * 89)));
         let interrupt = ["-s", "INT", &shell.id().to_string()].map(str::to_owned);
         Command::new("kill").args(interrupt).status().unwrap();
         shell.wait().unwrap();

@@ -6,6 +6,7 @@ mod harness;
 mod rust;
 mod scripted;
 mod server;
+mod terminal;
 mod tidy;
 
 mod agent;

@@ -5,13 +5,13 @@ use std::io::BufRead;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
-use lancedb::expr::{col, is_in, lit};
-use serde::Deserialize;
 
 use super::Moved;
 use super::dump::{FORMAT, Header, Row, row};
 use crate::store::open::Store;
-use crate::store::tables::{Interaction, Passage, ReactCycle, Record, Session, Table, User};
+use crate::store::tables::{
+    Interaction, Passage, ReactCycle, Record, Session, Table, User, one_of,
+};
 
 /// How many rows are written in one commit.
 const BATCH: usize = 1_000;
@@ -26,24 +26,6 @@ pub struct Restore {
     /// Whether nothing is written.
     pub dry_run: bool,
 }
-
-/// Is a row that has an id.
-trait Keyed: Record {
-    const KEY: &'static str;
-    fn key(&self) -> &str;
-}
-
-macro_rules! keyed {
-    ($($row:ty: $key:ident),*) => {$(
-        impl Keyed for $row {
-            const KEY: &'static str = stringify!($key);
-            fn key(&self) -> &str {
-                &self.$key
-            }
-        }
-    )*};
-}
-keyed!(User: user_id, Session: session_id, Interaction: interaction_id, ReactCycle: react_id, Passage: passage_id);
 
 impl Store {
     /// Adds the rows of an export. Rows that are there already are passed over, so that it can be done again.
@@ -188,48 +170,44 @@ impl Restoring<'_> {
         }
         let write = !self.how.dry_run;
         let known = &mut self.moved.known;
-        self.moved.users += add(&store.users, vec![user], known, write).await?;
+        self.moved.users += add(&store.users, &mut vec![user], known, write).await?;
         Ok(())
     }
 
     /// Writes the rows of every table that has at least so many waiting.
     async fn flush(&mut self, least: usize) -> Result<()> {
         let (store, moved, write) = (self.store, &mut self.moved, !self.how.dry_run);
-        macro_rules! flush {
-            ($($rows:ident: $table:ident),*) => {$(
-                if self.$rows.len() >= least.max(1) {
-                    let rows = std::mem::take(&mut self.$rows);
-                    moved.$table += add(&store.$table, rows, &mut moved.known, write).await?;
-                }
-            )*};
+        let known = &mut moved.known;
+        if self.sessions.len() >= least {
+            moved.sessions += add(&store.sessions, &mut self.sessions, known, write).await?;
         }
-        flush!(sessions: sessions, passages: passages, cycles: react_cycles, interactions: interactions);
+        if self.passages.len() >= least {
+            moved.passages += add(&store.passages, &mut self.passages, known, write).await?;
+        }
+        if self.cycles.len() >= least {
+            moved.react_cycles += add(&store.react_cycles, &mut self.cycles, known, write).await?;
+        }
+        if self.interactions.len() >= least {
+            let turns = &mut self.interactions;
+            moved.interactions += add(&store.interactions, turns, known, write).await?;
+        }
         Ok(())
     }
 }
 
 /// Adds the rows that are not there, or only counts them, and returns how many.
-async fn add<R: Keyed>(
+async fn add<R: Record>(
     table: &Table<R>,
-    mut rows: Vec<R>,
+    rows: &mut Vec<R>,
     known: &mut usize,
     write: bool,
 ) -> Result<usize> {
-    #[derive(Deserialize)]
-    struct Id {
-        #[serde(
-            alias = "user_id",
-            alias = "session_id",
-            alias = "interaction_id",
-            alias = "react_id",
-            alias = "passage_id"
-        )]
-        id: String,
+    let mut rows = std::mem::take(rows);
+    if rows.is_empty() {
+        return Ok(0);
     }
-    let ids = rows.iter().map(|row| lit(row.key())).collect();
-    let these = is_in(col(R::KEY), ids);
-    let there: Vec<Id> = table.columns(Some(these), &[R::KEY]).await?;
-    let mut there: HashSet<String> = there.into_iter().map(|row| row.id).collect();
+    let these = one_of(R::KEY, rows.iter().map(Record::key));
+    let mut there: HashSet<String> = table.keys(Some(these)).await?.into_iter().collect();
     let all = rows.len();
     rows.retain(|row| there.insert(row.key().to_owned()));
     *known += all - rows.len();

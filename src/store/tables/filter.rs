@@ -130,8 +130,12 @@ impl Filter {
 
 /// Returns the condition that the interaction is one of these.
 pub fn among(ids: &[String]) -> DfExpr {
-    let ids = ids.iter().map(|id| lit(id.as_str())).collect();
-    is_in(col("interaction_id"), ids)
+    one_of("interaction_id", ids.iter().map(String::as_str))
+}
+
+/// Returns the condition that a column holds one of these.
+pub fn one_of<'v>(column: &str, values: impl IntoIterator<Item = &'v str>) -> DfExpr {
+    is_in(col(column), values.into_iter().map(lit).collect())
 }
 
 fn moment(time: DateTime<Utc>) -> DfExpr {

@@ -75,6 +75,11 @@ impl Interaction {
 
 impl Record for Interaction {
     const NAME: &'static str = "interactions";
+    const KEY: &'static str = "interaction_id";
+
+    fn key(&self) -> &str {
+        &self.interaction_id
+    }
 
     fn columns(dimension: usize) -> Vec<Field> {
         let fact = Field::new("item", DataType::Utf8, true);

@@ -12,7 +12,7 @@ mod table;
 mod user;
 
 pub use context::Base;
-pub use filter::{Filter, Scope, Whom, among};
+pub use filter::{Filter, Scope, Whom, among, one_of};
 pub use interaction::{Interaction, SHOWN};
 pub use passage::{Origin, Passage};
 pub use react_cycle::ReactCycle;

@@ -48,6 +48,11 @@ pub struct Passage {
 
 impl Record for Passage {
     const NAME: &'static str = "passages";
+    const KEY: &'static str = "passage_id";
+
+    fn key(&self) -> &str {
+        &self.passage_id
+    }
 
     fn columns(dimension: usize) -> Vec<Field> {
         vec![

@@ -27,6 +27,11 @@ pub struct ReactCycle {
 
 impl Record for ReactCycle {
     const NAME: &'static str = "react_cycles";
+    const KEY: &'static str = "react_id";
+
+    fn key(&self) -> &str {
+        &self.react_id
+    }
 
     fn columns(dimension: usize) -> Vec<Field> {
         vec![

@@ -32,6 +32,11 @@ pub struct Entry {
 
 impl Record for Entry {
     const NAME: &'static str = "registry";
+    const KEY: &'static str = "key";
+
+    fn key(&self) -> &str {
+        &self.key
+    }
 
     fn columns(_dimension: usize) -> Vec<Field> {
         vec![text("key"), text("value"), moment("updated_at")]

@@ -31,6 +31,11 @@ pub struct Session {
 
 impl Record for Session {
     const NAME: &'static str = "sessions";
+    const KEY: &'static str = "session_id";
+
+    fn key(&self) -> &str {
+        &self.session_id
+    }
 
     fn columns(_dimension: usize) -> Vec<Field> {
         vec![

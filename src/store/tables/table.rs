@@ -1,5 +1,6 @@
 //! A typed table: rows of one record type in, Arrow record batches out, and back.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -29,6 +30,10 @@ const PROBES: usize = 48;
 pub trait Record: Serialize + DeserializeOwned {
     /// The name of the table.
     const NAME: &'static str;
+    /// The column that tells its rows from each other.
+    const KEY: &'static str;
+    /// Returns what stands in that column.
+    fn key(&self) -> &str;
     /// Returns the columns, in order; vectors have `dimension` numbers.
     fn columns(dimension: usize) -> Vec<Field>;
 }
@@ -205,6 +210,16 @@ impl<R: Record> Table<R> {
         }
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
         read(R::NAME, &batches)
+    }
+
+    /// Returns the keys of the rows that match.
+    pub async fn keys(&self, filter: Option<DfExpr>) -> Result<Vec<String>> {
+        let rows = self.columns::<HashMap<String, String>>(filter, &[R::KEY]);
+        Ok(rows
+            .await?
+            .into_iter()
+            .flat_map(HashMap::into_values)
+            .collect())
     }
 
     /// Returns the rows whose vector in `column` is most like `vector`, best first, with the cosine of each.

@@ -23,6 +23,11 @@ pub struct User {
 
 impl Record for User {
     const NAME: &'static str = "users";
+    const KEY: &'static str = "user_id";
+
+    fn key(&self) -> &str {
+        &self.user_id
+    }
 
     fn columns(_dimension: usize) -> Vec<Field> {
         vec![

@@ -7,7 +7,9 @@ use lancedb::expr::{DfExpr, col, lit};
 
 use crate::store::embedding::mean;
 use crate::store::open::Store;
-use crate::store::tables::{Interaction, Origin, Passage, ReactCycle, among};
+use crate::store::tables::{
+    Interaction, Origin, Passage, ReactCycle, Record, Table, among, one_of,
+};
 use crate::store::writing::passages::{EMBEDDED_IN_ALL, EMBEDDED_OF_TEXT};
 
 /// How many passages are embedded before they are written: some seconds of work.
@@ -15,11 +17,40 @@ const BATCH: usize = 128;
 /// How many batches leave the tables in need of upkeep.
 const UPKEEP: usize = 32;
 
-/// Holds ids that rows with a certain null are known by.
-#[derive(serde::Deserialize)]
-struct Id {
-    #[serde(alias = "passage_id", alias = "interaction_id")]
-    id: String,
+/// Is a row whose vector is the mean of those of passages.
+trait Whole: Record {
+    /// The column of the vector.
+    const VECTOR: &'static str;
+    /// What the passages are pieces of.
+    const OF: &'static [Origin];
+    fn interaction_id(&self) -> &str;
+    fn set_vector(&mut self, vector: Vec<f32>);
+}
+
+impl Whole for Interaction {
+    const VECTOR: &'static str = "context_embedding";
+    const OF: &'static [Origin] = &[Origin::Query, Origin::Response, Origin::Fact];
+
+    fn interaction_id(&self) -> &str {
+        &self.interaction_id
+    }
+
+    fn set_vector(&mut self, vector: Vec<f32>) {
+        self.context_embedding = Some(vector);
+    }
+}
+
+impl Whole for ReactCycle {
+    const VECTOR: &'static str = "scratchpad_embedding";
+    const OF: &'static [Origin] = &[Origin::Thought, Origin::Observation];
+
+    fn interaction_id(&self) -> &str {
+        &self.interaction_id
+    }
+
+    fn set_vector(&mut self, vector: Vec<f32>) {
+        self.scratchpad_embedding = Some(vector);
+    }
 }
 
 impl Store {
@@ -59,49 +90,29 @@ impl Store {
                 self.maintain().await?;
             }
         }
-        self.embed_wholes().await?;
+        self.embed_wholes(&self.interactions).await?;
+        self.embed_wholes(&self.react_cycles).await?;
         self.settle().await?;
         Ok(done)
     }
 
-    /// Makes the vectors of whole interactions and cycles from those of their passages.
-    async fn embed_wholes(&self) -> Result<()> {
-        let none = || Some(col("context_embedding").is_null());
-        let ids: Vec<Id> = self
-            .interactions
-            .columns(none(), &["interaction_id"])
-            .await?;
-        for some in ids.chunks(BATCH) {
-            let some: Vec<String> = some.iter().map(|row| row.id.clone()).collect();
-            let vectors = self
-                .means(&some, &[Origin::Query, Origin::Response, Origin::Fact])
-                .await?;
-            let mut rows: Vec<Interaction> = self.interactions.whole(among(&some)).await?;
-            rows.retain_mut(|row| {
-                row.context_embedding = vectors.get(&row.interaction_id).cloned();
-                row.context_embedding.is_some()
+    /// Makes the vectors of whole rows from those of their passages.
+    async fn embed_wholes<R: Whole>(&self, table: &Table<R>) -> Result<()> {
+        let none = Some(col(R::VECTOR).is_null());
+        for some in table.keys(none).await?.chunks(BATCH) {
+            let these = one_of(R::KEY, some.iter().map(String::as_str));
+            let mut rows = table.whole(these).await?;
+            let ids: Vec<String> = rows.iter().map(|row| row.interaction_id().into()).collect();
+            let vectors = self.means(&ids, R::OF).await?;
+            rows.retain_mut(|row| match vectors.get(row.interaction_id()) {
+                Some(vector) => {
+                    row.set_vector(vector.clone());
+                    true
+                }
+                None => false,
             });
             if !rows.is_empty() {
-                self.interactions.replace("interaction_id", &rows).await?;
-            }
-        }
-        let none = || Some(col("scratchpad_embedding").is_null());
-        let ids: Vec<Id> = self
-            .react_cycles
-            .columns(none(), &["interaction_id"])
-            .await?;
-        for some in ids.chunks(BATCH) {
-            let some: Vec<String> = some.iter().map(|row| row.id.clone()).collect();
-            let vectors = self
-                .means(&some, &[Origin::Thought, Origin::Observation])
-                .await?;
-            let mut rows: Vec<ReactCycle> = self.react_cycles.whole(among(&some)).await?;
-            rows.retain_mut(|row| {
-                row.scratchpad_embedding = vectors.get(&row.interaction_id).cloned();
-                row.scratchpad_embedding.is_some()
-            });
-            if !rows.is_empty() {
-                self.react_cycles.replace("react_id", &rows).await?;
+                table.replace(R::KEY, &rows).await?;
             }
         }
         Ok(())

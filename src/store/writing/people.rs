@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use lancedb::expr::{col, is_in, lit};
 use serde_json::{Value, json};
 
 use crate::store::open::Store;
-use crate::store::tables::{Session, User, username};
+use crate::store::tables::{Record, Session, User, one_of, username};
 use crate::store::words::{new_id, now};
 
 impl Store {
@@ -112,15 +111,9 @@ impl Store {
 
     /// Returns those that have no row, each once.
     async fn unknown(&self, sessions: &[&Session]) -> Result<Vec<Session>> {
-        let ids = sessions
-            .iter()
-            .map(|session| lit(session.session_id.as_str()));
-        let these = is_in(col("session_id"), ids.collect());
-        let known = self
-            .sessions
-            .select(Some(these), &["session_id"], None, None)
-            .await?;
-        let mut known: HashSet<String> = known.into_iter().map(|row| row.session_id).collect();
+        let ids = sessions.iter().map(|session| session.key());
+        let known = self.sessions.keys(Some(one_of(Session::KEY, ids)));
+        let mut known: HashSet<String> = known.await?.into_iter().collect();
         let is_new = |session: &&&Session| known.insert(session.session_id.clone());
         Ok(sessions
             .iter()

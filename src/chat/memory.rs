@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conversation::{ToolSpec, cut};
-use crate::store::{Filter, Hit, SearchQuery, Store, Whom};
+use crate::store::{Filter, Hit, Me, SearchQuery, Store, Whom};
 use crate::timeframe::{self, Zone};
 use crate::tools::{Tool, read, spec};
 
@@ -18,6 +18,8 @@ use crate::tools::{Tool, read, spec};
 #[derive(Clone)]
 pub struct Memory {
     pub store: Arc<Store>,
+    /// Who they are; the name is the one of when it was looked up last.
+    pub user_id: String,
     pub username: String,
     /// In which times are read and shown.
     pub zone: Zone,
@@ -26,6 +28,14 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Returns who the user is.
+    pub fn me(&self) -> Me<'_> {
+        Me {
+            user_id: &self.user_id,
+            username: &self.username,
+        }
+    }
+
     /// Returns the filter for the user's own history, or for others' when that is allowed.
     pub async fn filter(
         &self,
@@ -33,7 +43,7 @@ impl Memory {
         from: Option<DateTime<Utc>>,
         until: Option<DateTime<Utc>>,
     ) -> Result<Filter> {
-        let scope = self.store.scope(&self.username, whom).await?;
+        let scope = self.store.scope(self.me(), whom).await?;
         Ok(Filter::new(scope).within(from, until))
     }
 

@@ -17,7 +17,7 @@ use crate::agent::prompt::{Exchange, Prompt, React, Style};
 use crate::agent::{Agent, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
-use crate::store::{self, Base, Interaction, Journal, Session, Turn, Whom};
+use crate::store::{self, Base, Interaction, Journal, Session, Turn, User, Whom};
 use crate::tools::Toolbox;
 use progress::{Noting, Progress};
 
@@ -141,8 +141,8 @@ impl Chat {
     }
 
     /// Goes on as another user, in a new session.
-    pub fn become_user(&mut self, username: String) {
-        self.memory.username = username;
+    pub fn become_user(&mut self, user: User) {
+        (self.memory.user_id, self.memory.username) = (user.user_id, user.username);
         let memory = SearchMemory(self.memory.clone());
         self.settings.tools.replace(Arc::new(memory));
         self.renew();
@@ -216,8 +216,7 @@ impl Chat {
         self.report_learning(frontend);
         let mut turn = self.begin(query);
         if !self.is_private() {
-            let begun = self.memory.store.begin(&mut self.live.journal, &mut turn);
-            begun.await?;
+            self.put_down(&mut turn).await?;
         }
 
         let mut journal = self.live.journal.take();

@@ -114,9 +114,14 @@ pub async fn remember(
             &error.context("some turns are only in the journal, and stored when that works again"),
         );
     }
+    let user = store.who(&username).await?;
+    if user.username != username {
+        ui.note(&format!("`{username}` is called `{}` now", user.username));
+    }
     Ok(Memory {
         store: Arc::new(store),
-        username,
+        user_id: user.user_id,
+        username: user.username,
         zone: ui.zone(),
         limit: config.limit,
     })

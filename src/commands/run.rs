@@ -103,6 +103,7 @@ impl Command {
                     chat.reload().await?;
                 }
             }
+            Command::History(History::Users(args)) => users::users_in_chat(args, chat, ui).await?,
             Command::History(command) => command.run(&chat.memory, last, ui).await?,
             Command::Live(command) => return command.run(chat, ui).await,
         }

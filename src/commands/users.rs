@@ -28,7 +28,7 @@ enum Action {
 }
 
 pub async fn users(args: UsersArgs, memory: &Memory, ui: &Ui) -> Result<()> {
-    let (store, me) = (&memory.store, memory.username.as_str());
+    let (store, me) = (&memory.store, memory.me());
     match &args.action {
         None => {}
         Some(Action::Add { name }) => store.add_user(me, name).await?,
@@ -36,12 +36,17 @@ pub async fn users(args: UsersArgs, memory: &Memory, ui: &Ui) -> Result<()> {
         Some(Action::Grant { name }) => store.set_admin(me, name, true).await?,
         Some(Action::Revoke { name }) => store.set_admin(me, name, false).await?,
     }
-    // Who has renamed themselves goes by the new name.
-    let me = match &args.action {
-        Some(Action::Rename { name, new }) if name == me => new,
-        _ => me,
-    };
     ui.users(&store.users_seen_by(me).await?)
+}
+
+/// Does the same in a chat, which goes on under the new name of who has renamed themselves.
+pub async fn users_in_chat(args: UsersArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    users(args, &chat.memory, ui).await?;
+    let memory = &mut chat.memory;
+    if let Some(user) = memory.store.find(memory.me()).await? {
+        memory.username = user.username;
+    }
+    Ok(())
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,10 +59,10 @@ pub struct UserArgs {
 pub async fn user(args: UserArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     if let Some(name) = args.name {
         let name = crate::store::username(&name)?;
-        if chat.memory.store.user(&name).await?.is_none() {
-            bail!("there is no user `{name}`: `/users add {name}` adds one");
+        match chat.memory.store.user(&name).await? {
+            Some(user) => chat.become_user(user),
+            None => bail!("there is no user `{name}`: `/users add {name}` adds one"),
         }
-        chat.become_user(name);
     }
     ui.setting("user", &chat.memory.username.as_str().into())
 }

@@ -45,7 +45,7 @@ pub use moving::{
     Fate, Imported, Moved, Restore, Visit, Visitor, foreign, foreign_rows, take_place,
 };
 pub use open::{Options, Store, incoming};
-pub use tables::{Base, Filter, Interaction, Origin, Scope, Session, User, Whom, username};
+pub use tables::{Base, Filter, Interaction, Me, Origin, Scope, Session, User, Whom, username};
 pub use upkeep::{Finding, Removing, State, change_embedder, examine, other_embedder};
 pub use words::{Hinted, new_id, now};
 pub use writing::{Journal, Partial, Recovered, Turn};

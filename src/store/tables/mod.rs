@@ -18,4 +18,4 @@ pub use passage::{Origin, Passage};
 pub use react_cycle::ReactCycle;
 pub use session::Session;
 pub use table::{Order, Record, Table, vector};
-pub use user::{User, username};
+pub use user::{Me, User, Users, username};

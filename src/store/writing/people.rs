@@ -3,99 +3,101 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
 
+use super::Turn;
 use crate::store::open::Store;
-use crate::store::tables::{Record, Session, User, one_of, username};
-use crate::store::words::{new_id, now};
+use crate::store::tables::{Me, Record, Session, User, Users, one_of, username};
 
 impl Store {
     /// Returns the user of that name, made if need be. The first user of a store is its admin.
-    pub async fn ensure_user(&self, username: &str) -> Result<User> {
-        if let Some(user) = self.users.named(username).await? {
-            return Ok(user);
+    pub async fn ensure_user(&self, name: &str) -> Result<User> {
+        self.ensure(self.who(name).await?.me()).await
+    }
+
+    /// Returns who speaks, made if need be.
+    pub async fn ensure(&self, me: Me<'_>) -> Result<User> {
+        if let Some(user) = self.users.all().await?.find(me) {
+            return Ok(user.clone());
         }
         let pass = self.locks.enter().await?;
         let _rows = self.locks.rows(&pass).await?;
-        if let Some(user) = self.users.named(username).await? {
-            return Ok(user);
+        let users = self.users.all().await?;
+        if let Some(user) = users.find(me) {
+            return Ok(user.clone());
         }
-        let role = if self.users.count(None).await? == 0 {
-            "admin"
-        } else {
-            "member"
-        };
-        let user = User {
-            user_id: new_id(),
-            username: username.to_owned(),
-            created_at: now(),
-            metadata: json!({"role": role}).to_string(),
-        };
+        let mut user = User::new(me.username);
+        if !me.user_id.is_empty() {
+            me.user_id.clone_into(&mut user.user_id);
+        }
+        user.set_admin(users.0.is_empty());
         self.users.add(std::slice::from_ref(&user)).await?;
         Ok(user)
     }
 
-    /// Adds a user, for an admin.
-    pub async fn add_user(&self, me: &str, name: &str) -> Result<()> {
-        let name = username(name)?;
-        self.must_be_admin(me, "add users").await?;
-        if self.users.named(&name).await?.is_some() {
-            bail!("there is a user `{name}` already");
-        }
-        self.ensure_user(&name).await?;
-        Ok(())
+    /// Says in a turn who speaks, by the id that it has, else by the name, and returns them.
+    pub async fn attribute(&self, turn: &mut Turn) -> Result<User> {
+        let me = Me {
+            user_id: &turn.interaction.user_id,
+            username: &turn.username,
+        };
+        let user = self.ensure(me).await?;
+        turn.attribute(&user);
+        Ok(user)
     }
 
-    /// Gives a user another name: oneself, or anyone for an admin.
-    pub async fn rename_user(&self, me: &str, name: &str, new: &str) -> Result<()> {
-        let new = username(new)?;
-        if name != me {
-            self.must_be_admin(me, "rename others").await?;
-        }
+    /// Adds a user, for an admin.
+    pub async fn add_user(&self, me: Me<'_>, name: &str) -> Result<()> {
+        let name = username(name)?;
         let pass = self.locks.enter().await?;
         let _rows = self.locks.rows(&pass).await?;
-        let mut user = self.known_user(name).await?;
-        if self.users.named(&new).await?.is_some() {
-            bail!("there is a user `{new}` already");
+        let users = self.users.all().await?;
+        must_be_admin(&users, me, "add users")?;
+        must_be_free(&users, &name)?;
+        self.users.add(&[User::new(&name)]).await
+    }
+
+    /// Gives a user another name: oneself, or anyone for an admin. Who had it before, and has another now, is not found by it any more.
+    pub async fn rename_user(&self, me: Me<'_>, name: &str, new: &str) -> Result<()> {
+        let new = username(new)?;
+        let pass = self.locks.enter().await?;
+        let _rows = self.locks.rows(&pass).await?;
+        let users = self.users.all().await?;
+        let mut user = known(&users, name)?;
+        if users.find(me).is_none_or(|me| me.user_id != user.user_id) {
+            must_be_admin(&users, me, "rename others")?;
         }
-        user.username = new;
-        self.users.replace("user_id", &[user]).await
+        must_be_free(&users, &new)?;
+        let old = user.username.clone();
+        user.rename(&new);
+        let mut changed = vec![user];
+        for mut other in users.0 {
+            if other.user_id != changed[0].user_id && other.lose_name(&old) {
+                changed.push(other);
+            }
+        }
+        self.users.replace("user_id", &changed).await
     }
 
     /// Makes a user an admin, or a member again; the last admin stays one.
-    pub async fn set_admin(&self, me: &str, name: &str, admin: bool) -> Result<()> {
-        self.must_be_admin(me, "change roles").await?;
+    pub async fn set_admin(&self, me: Me<'_>, name: &str, admin: bool) -> Result<()> {
         let pass = self.locks.enter().await?;
         let _rows = self.locks.rows(&pass).await?;
-        let mut user = self.known_user(name).await?;
-        let admins = self.users.list().await?;
-        let admins = admins.iter().filter(|user| user.is_admin()).count();
-        if !admin && user.is_admin() && admins == 1 {
+        let mut users = self.users.all().await?;
+        must_be_admin(&users, me, "change roles")?;
+        let user = known(&users, name)?;
+        // Those that are admins as long as nobody else is have to be written down, too.
+        users
+            .0
+            .retain(|other| other.is_admin() || other.user_id == user.user_id);
+        if !admin && user.is_admin() && users.0.len() == 1 {
             bail!("`{name}` is the only admin: `/users grant` another one first");
         }
-        let mut metadata: Value = serde_json::from_str(&user.metadata).unwrap_or_default();
-        metadata["role"] = json!(if admin { "admin" } else { "member" });
-        user.metadata = metadata.to_string();
-        self.users.replace("user_id", &[user]).await
-    }
-
-    async fn known_user(&self, name: &str) -> Result<User> {
-        match self.users.named(name).await? {
-            Some(user) => Ok(user),
-            None => bail!("there is no user `{name}`"),
+        for other in &mut users.0 {
+            if other.user_id == user.user_id {
+                other.set_admin(admin);
+            }
         }
-    }
-
-    async fn must_be_admin(&self, me: &str, what: &str) -> Result<()> {
-        if !self
-            .users
-            .named(me)
-            .await?
-            .is_some_and(|user| user.is_admin())
-        {
-            bail!("`{me}` is no admin and may not {what}");
-        }
-        Ok(())
+        self.users.replace("user_id", &users.0).await
     }
 
     /// Writes the rows of sessions that are not there yet, in one commit.
@@ -120,5 +122,26 @@ impl Store {
             .filter(is_new)
             .map(|session| (*session).clone())
             .collect())
+    }
+}
+
+fn known(users: &Users, name: &str) -> Result<User> {
+    match users.called(name) {
+        Some(user) => Ok(user.clone()),
+        None => bail!("there is no user `{name}`"),
+    }
+}
+
+fn must_be_free(users: &Users, name: &str) -> Result<()> {
+    match users.0.iter().any(|user| user.username == name) {
+        true => bail!("there is a user `{name}` already"),
+        false => Ok(()),
+    }
+}
+
+fn must_be_admin(users: &Users, me: Me<'_>, what: &str) -> Result<()> {
+    match users.find(me).is_some_and(User::is_admin) {
+        true => Ok(()),
+        false => bail!("`{}` is no admin and may not {what}", me.username),
     }
 }

@@ -18,11 +18,9 @@ use crate::store::words::new_id;
 impl Store {
     /// Makes a turn that has just begun durable: it is in the journal, on disk, when this returns.
     ///
-    /// Fills in the user's id and the store's place.
+    /// Fills in the user and the store's place.
     pub async fn begin(&self, journal: &mut Option<Journal>, turn: &mut Turn) -> Result<()> {
-        let user = self.ensure_user(&turn.username).await?;
-        turn.session.user_id.clone_from(&user.user_id);
-        turn.interaction.user_id = user.user_id;
+        self.attribute(turn).await?;
         turn.store.clone_from(&self.id);
         turn.erasures = self.locks.erasures();
         if journal.is_none() {

@@ -63,9 +63,7 @@ impl Store {
         }
         let since = orphan.turns.iter().map(turn_start).min();
         for mut turn in std::mem::take(&mut orphan.turns) {
-            let user = self.ensure_user(&turn.username).await?;
-            turn.session.user_id.clone_from(&user.user_id);
-            turn.interaction.user_id = user.user_id;
+            self.attribute(&mut turn).await?;
             self.take_out_gone(&mut turn, &mut []).await?;
             recovered.turns += usize::from(self.write_again(&mut turn).await?);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conversation::Step;
 use crate::redact::Redactor;
-use crate::store::tables::{Interaction, Session};
+use crate::store::tables::{Interaction, Session, User};
 
 /// Holds all that is recorded of a turn; embeddings and passages are made from it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -33,6 +33,13 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Says who speaks.
+    pub fn attribute(&mut self, user: &User) {
+        self.username.clone_from(&user.username);
+        self.session.user_id.clone_from(&user.user_id);
+        self.interaction.user_id.clone_from(&user.user_id);
+    }
+
     /// Takes the secrets out.
     pub fn clean(&mut self, redactor: &Redactor) {
         let clean = |text: &mut String| redactor.clean(text);

@@ -43,8 +43,16 @@ pub async fn show(args: ShowArgs, memory: &Memory, last: Option<&str>, ui: &Ui) 
         .store
         .steps(&filter, &interaction.interaction_id)
         .await?;
-    let requests = requests(memory, &filter, &interaction).await?;
-    ui.show(&interaction, &steps, &requests, &memory.names().await?)
+    // Parts of a history may have been brought back, or forgotten: what was said is there all the same.
+    let requests = match requests(memory, &filter, &interaction).await {
+        Ok(requests) => Some(requests),
+        Err(error) => {
+            ui.caution(&error);
+            None
+        }
+    };
+    let names = memory.names().await?;
+    ui.show(&interaction, &steps, requests.as_deref(), &names)
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,5 +103,6 @@ async fn requests(
     interaction: &Interaction,
 ) -> Result<Vec<String>> {
     let (session, id) = (&interaction.session_id, &interaction.interaction_id);
-    memory.store.context(filter, session, id).await
+    let requests = memory.store.context(filter, session, id).await;
+    requests.context("its requests cannot be put together")
 }

@@ -20,11 +20,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::conversation::title;
-use crate::store::{Fate, Interaction, Session, Store, Turn};
+use crate::store::{Fate, Interaction, Session, Store, Turn, id_of};
 use turns::{Conversation, SourceTurn};
 
 pub use abstractllm::AbstractLlm;
@@ -280,7 +279,7 @@ impl Importer {
             "import".to_owned(),
             json!({"source": source, "id": turn.id}),
         );
-        let session_id = id(&[source, "session", &conversation.id]);
+        let session_id = id_of(&[source, "session", &conversation.id]);
         let session = Session {
             session_id,
             created_at: turn.timestamp,
@@ -297,7 +296,7 @@ impl Importer {
         };
         let usage = turn.usage.map(|usage| json!(usage)).unwrap_or_default();
         let mut interaction = Interaction::begin(&session.session_id, &turn.query, turn.timestamp);
-        interaction.interaction_id = id(&[source, "turn", &turn.id]);
+        interaction.interaction_id = id_of(&[source, "turn", &turn.id]);
         interaction.response = turn.response;
         interaction.context_verbatim = self.store.packed(&turn.requests);
         interaction.facts_extracted = turn.facts;
@@ -327,18 +326,4 @@ fn session_metadata(source: &str, conversation: &Conversation) -> Value {
     let import = json!({"source": source, "id": conversation.id});
     metadata.insert("import".to_owned(), import);
     Value::Object(metadata)
-}
-
-/// Returns the id that follows from some words, in the form of RFC 9562's version 8.
-fn id(words: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for word in words {
-        hash.update(word.len().to_le_bytes());
-        hash.update(word);
-    }
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.finalize()[..16]);
-    uuid::Builder::from_custom_bytes(bytes)
-        .into_uuid()
-        .to_string()
 }

@@ -47,5 +47,5 @@ pub use moving::{
 pub use open::{Options, Store, incoming};
 pub use tables::{Base, Filter, Interaction, Me, Origin, Scope, Session, User, Whom, username};
 pub use upkeep::{Finding, Removing, State, change_embedder, examine, other_embedder};
-pub use words::{Hinted, new_id, now};
+pub use words::{Hinted, id_of, new_id, now};
 pub use writing::{Journal, Partial, Recovered, Turn};

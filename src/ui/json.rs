@@ -208,7 +208,7 @@ pub fn timeframe(range: &Range, interactions: &[Interaction], names: &Names, mor
 pub fn show(
     interaction: &Interaction,
     steps: &[Step],
-    requests: &[String],
+    requests: Option<&[String]>,
     names: &Names,
 ) -> Value {
     let mut show = with("show", brief(interaction, names));

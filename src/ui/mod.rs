@@ -313,18 +313,18 @@ impl Ui {
         Ok(())
     }
 
-    /// Shows a whole interaction.
+    /// Shows a whole interaction; without requests where these are not known.
     pub fn show(
         &self,
         interaction: &Interaction,
         steps: &[Step],
-        requests: &[String],
+        requests: Option<&[String]>,
         names: &Names,
     ) -> Result<()> {
         if self.json {
             return self.print_json(&json::show(interaction, steps, requests, names));
         }
-        let text = report::interaction(interaction, steps, requests, self.look);
+        let text = report::interaction(interaction, steps, requests.unwrap_or_default(), self.look);
         draw(&text)
     }
 

@@ -26,6 +26,7 @@ mod history;
 mod images;
 mod import;
 mod keys;
+mod moving;
 mod names;
 mod people;
 mod places;

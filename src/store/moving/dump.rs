@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::store::open::Store;
+use crate::store::tables::context::{Sent, base};
 use crate::store::tables::{
     Filter, Interaction, Passage, ReactCycle, Record, Session, Table, User,
 };
@@ -98,13 +99,48 @@ impl Store {
             say(Row::ReactCycle(cycle))
         })
         .await?;
-        each(&self.interactions, filter.expr(), |mut turn| {
-            turn.context_embedding = turn.context_embedding.filter(|_| vectors);
-            moved.interactions += 1;
-            say(Row::Interaction(turn))
-        })
-        .await?;
+        let mut turns = std::pin::pin!(self.interactions.stream(filter.expr()).await?);
+        while let Some(rows) = turns.next().await {
+            let mut rows = rows?;
+            if !everything {
+                self.set_apart(filter, &mut rows).await?;
+            }
+            for mut turn in rows {
+                turn.context_embedding = turn.context_embedding.filter(|_| vectors);
+                moved.interactions += 1;
+                say(Row::Interaction(turn))?;
+            }
+        }
         Ok(moved)
+    }
+
+    /// Lets the requests of turns stand by themselves where they extend those of a turn that the filter leaves out.
+    async fn set_apart(&self, filter: &Filter, turns: &mut [Interaction]) -> Result<()> {
+        let bases: Vec<_> = turns
+            .iter()
+            .map(|turn| base(&turn.context_verbatim))
+            .collect();
+        let ids: Vec<String> = bases.iter().flatten().cloned().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let here = self.interactions.keys(Some(filter.and_ids(&ids)));
+        let here: HashSet<String> = here.await?.into_iter().collect();
+        // The turns of a conversation mostly follow each other.
+        let mut sent = (String::new(), Sent::default());
+        for (turn, base) in turns.iter_mut().zip(bases) {
+            if base.is_none_or(|base| here.contains(&base)) {
+                continue;
+            }
+            if sent.0 != turn.session_id {
+                sent = (
+                    turn.session_id.clone(),
+                    self.sent(filter, &turn.session_id).await?,
+                );
+            }
+            sent.1.set_apart(turn);
+        }
+        Ok(())
     }
 
     /// Returns the ids of the users and of the sessions that interactions belong to.

@@ -5,10 +5,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::interaction::Interaction;
+use crate::store::words::id_of;
 
 /// Names the last request of a turn, which the next turn's request extends.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ pub struct Packed {
     /// before is of the same interaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Tells the body of that request from all others: what is stored of it may be another text by now. Rows of before have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    digest: Option<String>,
     #[serde(skip_serializing_if = "is_zero", default)]
     head: usize,
     #[serde(skip_serializing_if = "is_zero", default)]
@@ -47,11 +51,10 @@ pub fn pack(bodies: &[String], base: Option<&Base>) -> String {
     let mut packed = Vec::new();
     for (index, body) in bodies.iter().enumerate() {
         let (head, tail) = previous.map_or((0, 0), |previous| shared(previous, body));
-        let base = base
-            .filter(|_| index == 0 && head + tail > 0)
-            .map(|base| base.interaction_id.clone());
+        let base = base.filter(|_| index == 0 && head + tail > 0);
         packed.push(Packed {
-            base,
+            base: base.map(|base| base.interaction_id.clone()),
+            digest: base.map(|base| id_of(&[&base.body])),
             head,
             tail,
             text: body[head..body.len() - tail].to_owned(),
@@ -85,6 +88,11 @@ fn shared(old: &str, new: &str) -> (usize, usize) {
 
 /// Puts the requests of one turn together; `base` is the last request of the turn before.
 pub fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
+    let changed = "the request before, which it extends, is another text by now";
+    let expected = packed.first().and_then(|first| first.digest.as_ref());
+    if let (Some(expected), Some(base)) = (expected, base) {
+        ensure!(*expected == id_of(&[base]), changed);
+    }
     let mut bodies: Vec<String> = Vec::new();
     for request in packed {
         let previous = bodies
@@ -96,13 +104,60 @@ pub fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
             .len()
             .checked_sub(request.tail)
             .and_then(|start| previous.get(start..));
-        let (head, tail) = previous
-            .get(..request.head)
-            .zip(tail)
-            .context("the request before does not fit this one")?;
+        let (head, tail) = previous.get(..request.head).zip(tail).context(changed)?;
         bodies.push(format!("{head}{}{tail}", request.text));
     }
     Ok(bodies)
+}
+
+/// Holds the packed requests of turns, by id.
+#[derive(Debug, Default)]
+pub struct Sent(HashMap<String, String>);
+
+impl FromIterator<(String, String)> for Sent {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(packed: T) -> Sent {
+        Sent(packed.into_iter().collect())
+    }
+}
+
+impl Sent {
+    /// Returns the exact bodies of the requests of a turn, in the order they were sent.
+    pub fn bodies(&self, id: &str) -> Result<Vec<String>> {
+        // Follow the references back to a request that stands by itself, then build up from there.
+        let mut chain: Vec<Vec<Packed>> = Vec::new();
+        let mut next = Some(id.to_owned());
+        while let Some(id) = next {
+            let text = self.0.get(&id).with_context(|| {
+                format!("the request of interaction `{id}`, which this one extends, is gone")
+            })?;
+            let requests: Vec<Packed> = serde_json::from_str(text)
+                .with_context(|| format!("cannot read the requests of `{id}`"))?;
+            next = requests.first().and_then(|request| request.base.clone());
+            chain.push(requests);
+            ensure!(
+                chain.len() <= self.0.len(),
+                "the requests of `{id}` and others extend each other in a circle"
+            );
+        }
+        let mut bodies: Vec<String> = Vec::new();
+        for requests in chain.iter().rev() {
+            bodies = unpack(requests, bodies.last().map(String::as_str))?;
+        }
+        Ok(bodies)
+    }
+
+    /// Lets the requests of a turn stand by themselves. Those that cannot be put together are left as they are.
+    pub fn set_apart(&self, turn: &mut Interaction) {
+        if let Ok(bodies) = self.bodies(&turn.interaction_id) {
+            turn.context_verbatim = pack(&bodies, None);
+        }
+    }
+}
+
+/// Returns the turn whose request the first of these extends.
+pub fn base(packed: &str) -> Option<String> {
+    let packed: Vec<Packed> = serde_json::from_str(packed).ok()?;
+    packed.into_iter().next()?.base
 }
 
 /// Changes the requests of the turns of one session, oldest first, and lets none refer to those that are `gone`. Returns which of the
@@ -178,6 +233,27 @@ mod tests {
                 erasures: 0,
             });
         }
+    }
+
+    // Finding M7.
+    #[test]
+    fn a_request_is_never_put_together_from_another_text() {
+        let (old, changed) = ("one two three four", "one TWO three four");
+        let base = Base {
+            interaction_id: "1".into(),
+            body: old.into(),
+            erasures: 0,
+        };
+        let text = pack(&["one two three five".to_owned()], Some(&base));
+        let packed: Vec<Packed> = serde_json::from_str(&text).unwrap();
+        assert_eq!(unpack(&packed, Some(old)).unwrap(), ["one two three five"]);
+        let error = unpack(&packed, Some(changed)).unwrap_err();
+        assert!(error.to_string().contains("another text"), "{error}");
+        // What was stored before has no digest.
+        let before = r#"[{"base":"1","head":14,"text":"five"}]"#;
+        let packed: Vec<Packed> = serde_json::from_str(before).unwrap();
+        assert_eq!(unpack(&packed, Some(old)).unwrap(), ["one two three five"]);
+        assert_eq!(super::base(before).as_deref(), Some("1"));
     }
 
     #[test]

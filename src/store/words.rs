@@ -30,6 +30,11 @@ pub fn id_of(words: &[&str]) -> String {
         .to_string()
 }
 
+/// Returns whether a text is an id as [`new_id`] and [`id_of`] write it.
+pub fn is_id(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
+}
+
 /// Returns the time as the tables keep it, in whole microseconds.
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)

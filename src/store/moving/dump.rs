@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat};
 use futures::StreamExt;
 use lancedb::expr::DfExpr;
@@ -14,6 +14,7 @@ use crate::store::tables::context::{Sent, base};
 use crate::store::tables::{
     Filter, Interaction, Passage, ReactCycle, Record, Session, Table, User,
 };
+use crate::store::words::is_id;
 
 /// The version of the lines.
 pub const FORMAT: u64 = 1;
@@ -30,6 +31,30 @@ pub enum Row {
     Passage(Passage),
     ReactCycle(ReactCycle),
     Interaction(Interaction),
+}
+
+impl Row {
+    /// Returns its ids, those of what it belongs to among them.
+    fn ids(&self) -> Vec<&str> {
+        match self {
+            Row::Allm(_) => Vec::new(),
+            Row::User(row) => vec![&row.user_id],
+            Row::Session(row) => vec![&row.session_id, &row.user_id],
+            Row::Interaction(row) => vec![&row.interaction_id, &row.session_id, &row.user_id],
+            Row::ReactCycle(row) => vec![
+                &row.react_id,
+                &row.interaction_id,
+                &row.session_id,
+                &row.user_id,
+            ],
+            Row::Passage(row) => vec![
+                &row.passage_id,
+                &row.interaction_id,
+                &row.session_id,
+                &row.user_id,
+            ],
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -187,6 +212,10 @@ fn line(row: &Row) -> Result<String> {
 }
 
 /// Reads a line.
+///
+/// # Errors
+///
+/// Fails also for ids that are none of ours: they name files, and are looked for by their beginning.
 pub fn row(line: &str) -> Result<Row> {
     let mut value: Value = serde_json::from_str(line)?;
     for name in MOMENTS {
@@ -196,18 +225,45 @@ pub fn row(line: &str) -> Result<Row> {
             value[name] = json!(time.timestamp_micros());
         }
     }
-    Ok(serde_json::from_value(value)?)
+    let row: Row = serde_json::from_value(value)?;
+    if let Some(id) = row.ids().into_iter().find(|id| !is_id(id)) {
+        bail!("`{}` is no id", id.escape_debug());
+    }
+    Ok(row)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::words::{new_id, now};
+
+    // Finding L5.
+    #[test]
+    fn ids_that_are_none_of_ours_are_refused() {
+        let row_of = |id: &str| {
+            let line = json!({"type": "session", "session_id": id, "user_id": new_id()});
+            row(&line.to_string()).map_err(|error| error.to_string())
+        };
+        assert!(row_of(&new_id()).is_ok());
+        let upper = new_id().to_uppercase();
+        for id in ["/tmp/x", "../x", "", "s", "a\u{1b}b", upper.as_str()] {
+            let refused = row_of(id).unwrap_err();
+            assert_eq!(refused, format!("`{}` is no id", id.escape_debug()));
+        }
+    }
 
     #[test]
     fn spoilt_rows_are_errors_and_nothing_worse() {
-        let interaction =
-            Row::Interaction(Interaction::begin("s", "q", crate::store::words::now()));
-        let session = Row::Session(Session::default());
+        let (user_id, session_id) = (new_id(), new_id());
+        let interaction = Row::Interaction(Interaction {
+            user_id: user_id.clone(),
+            ..Interaction::begin(&session_id, "q", now())
+        });
+        let session = Row::Session(Session {
+            session_id,
+            user_id,
+            ..Session::default()
+        });
         let seeds = [line(&interaction).unwrap(), line(&session).unwrap()];
         assert!(seeds.iter().all(|seed| row(seed).is_ok()));
         let seeds = seeds.each_ref().map(String::as_str);

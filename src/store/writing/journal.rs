@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
@@ -63,6 +63,11 @@ pub struct Journal {
 impl Journal {
     /// Opens a file for the session and locks it.
     pub fn open(folder: &Path, session_id: &str) -> Result<Journal> {
+        // It names a file in this folder, and no other.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if session_id.is_empty() || !session_id.chars().all(is_plain) {
+            bail!("`{}` is no id of a session", session_id.escape_debug());
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -97,7 +102,7 @@ impl Journal {
                 });
             }
         }
-        anyhow::bail!("cannot lock a journal for session `{session_id}`")
+        bail!("cannot lock a journal for session `{session_id}`")
     }
 
     /// Appends what is new of a turn that runs.
@@ -314,21 +319,10 @@ mod tests {
     use super::*;
 
     fn turn() -> Turn {
+        let now = crate::store::words::now();
         Turn {
-            store: String::new(),
-            uri: String::new(),
-            username: "alice".into(),
-            session: crate::store::tables::Session::default(),
-            interaction: crate::store::tables::Interaction::begin(
-                "s",
-                "kept",
-                crate::store::words::now(),
-            ),
-            steps: Vec::new(),
-            quotes_only: false,
-            quoting: Vec::new(),
-            erasures: 0,
-            redacted: 0,
+            interaction: crate::store::tables::Interaction::begin("s", "kept", now),
+            ..Turn::default()
         }
     }
 
@@ -356,6 +350,16 @@ mod tests {
             Orphan::open(left[0].clone()).unwrap().is_none(),
             "it is locked"
         );
+    }
+
+    // Finding L5.
+    #[test]
+    fn a_journal_lies_in_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for id in ["/tmp/x", "../x", "a/b", ".", "", "a\0b"] {
+            assert!(Journal::open(folder.path(), id).is_err(), "{id:?}");
+        }
+        assert!(Journal::open(folder.path(), &new_id()).is_ok());
     }
 
     #[test]

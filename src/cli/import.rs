@@ -55,7 +55,7 @@ struct How {
     /// Say what would be brought in, and bring in nothing
     #[arg(long, global = true)]
     dry_run: bool,
-    /// Whose history it becomes [default: yours]
+    /// Whose history it becomes, for an admin [default: yours]
     #[arg(id = "whose", long = "user", value_name = "NAME", global = true)]
     user: Option<String>,
     /// Leave out what was before this date or time
@@ -120,8 +120,10 @@ pub async fn import(
     let since = since
         .map(|text| timeframe::from(text, ui.zone()))
         .transpose()?;
+    let whose = args.how.user.as_deref().map(store::username).transpose()?;
     let bringing = Bringing {
-        username: username(args.how.user.clone().or(user))?,
+        by: username(user)?,
+        whose,
         since,
         embed: !args.how.no_embed,
         dry_run: args.how.dry_run,
@@ -145,7 +147,7 @@ pub async fn import(
         Format::Jsonl { file } => {
             let lines = JsonLines::open(&file)?;
             if is_export(&lines)? {
-                return restore(&lines, options, args.how.user, &bringing).await;
+                return restore(&lines, options, &bringing).await;
             }
             Arc::new(lines)
         }
@@ -156,7 +158,9 @@ pub async fn import(
 
 /// Holds how a history is brought in.
 struct Bringing<'u> {
-    username: String,
+    /// The name of who brings it in, and of whose it becomes, if that is not the same.
+    by: String,
+    whose: Option<String>,
     since: Option<DateTime<Utc>>,
     embed: bool,
     dry_run: bool,
@@ -177,9 +181,13 @@ impl Bringing<'_> {
     }
 
     async fn importer(&self, options: Options) -> Result<Importer> {
+        let store = Store::open(options).await?;
+        let by = store.who(&self.by).await?;
+        let whose = self.whose.as_ref().unwrap_or(&by.username);
         Ok(Importer {
-            store: Arc::new(Store::open(options).await?),
-            username: self.username.clone(),
+            user: store.owner(by.me(), whose).await?,
+            store: Arc::new(store),
+            by,
             since: self.since,
             embed: self.embed,
         })
@@ -279,19 +287,16 @@ fn is_export(lines: &JsonLines) -> Result<bool> {
 }
 
 /// Brings an export in; what has no vectors gets some.
-async fn restore(
-    lines: &JsonLines,
-    options: Options,
-    user: Option<String>,
-    bringing: &Bringing<'_>,
-) -> Result<Outcome> {
+async fn restore(lines: &JsonLines, options: Options, bringing: &Bringing<'_>) -> Result<Outcome> {
     let ui = bringing.ui;
+    let store = Store::open(options).await?;
+    let by = store.who(&bringing.by).await?;
     let how = Restore {
-        user: user.as_deref().map(store::username).transpose()?,
+        me: by.me(),
+        user: bringing.whose.clone(),
         since: bringing.since,
         dry_run: bringing.dry_run,
     };
-    let store = Store::open(options).await?;
     let spinner = ui.spinner("reading");
     let moved = store
         .restore(lines.reader()?, how, &mut |rows| spinner.at(rows))

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::conversation::title;
-use crate::store::{Fate, Interaction, Session, Store, Turn, id_of};
+use crate::store::{Fate, Interaction, Session, Store, Turn, User, id_of};
 use turns::{Conversation, SourceTurn};
 
 pub use abstractllm::AbstractLlm;
@@ -134,8 +134,10 @@ impl Report {
 /// Brings histories into a store.
 pub struct Importer {
     pub store: Arc<Store>,
+    /// Who brings them in.
+    pub by: User,
     /// Whose history it becomes.
-    pub username: String,
+    pub user: User,
     /// Only what was said from then on.
     pub since: Option<DateTime<Utc>>,
     /// Whether vectors are made at once.
@@ -156,7 +158,7 @@ impl Importer {
         source: &Arc<dyn Source>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Report> {
-        self.go(source, Mode::Count, progress).await
+        self.go(source, &self.user, Mode::Count, progress).await
     }
 
     /// Stores what a source has, and tells how many turns of it are done.
@@ -166,7 +168,10 @@ impl Importer {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Report> {
         let _lock = self.store.lock_imports()?;
-        let report = self.go(source, Mode::Store, progress).await?;
+        // Whoever comes first is the admin.
+        self.store.ensure(self.by.me()).await?;
+        let user = self.store.ensure(self.user.me()).await?;
+        let report = self.go(source, &user, Mode::Store, progress).await?;
         self.store.settle().await?;
         Ok(report)
     }
@@ -174,6 +179,7 @@ impl Importer {
     async fn go(
         &self,
         source: &Arc<dyn Source>,
+        user: &User,
         mode: Mode,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Report> {
@@ -200,7 +206,7 @@ impl Importer {
             match item {
                 Some((part, Item::Turn(turn))) => {
                     report.part(part).found += 1;
-                    let turn = self.turn(source.name(), *turn);
+                    let turn = self.turn(source.name(), user, *turn);
                     if self
                         .since
                         .is_some_and(|since| turn.interaction.timestamp < since)
@@ -250,12 +256,14 @@ impl Importer {
         if batch.is_empty() {
             return Ok(());
         }
-        let (parts, turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let (parts, mut turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let fates = match mode {
-            Mode::Count => self.store.fates(&turns).await?,
+            Mode::Count => self.store.fates(&mut turns).await?,
             Mode::Store => {
                 let imported = self.store.import(turns, self.embed).await?;
                 report.redacted += imported.redacted;
+                // Upkeep that meets another writer fails and costs nothing: the next round does it.
+                drop(self.store.settle().await);
                 imported.fates
             }
         };
@@ -272,7 +280,7 @@ impl Importer {
     }
 
     /// Returns a turn as it is stored.
-    fn turn(&self, source: &str, turn: SourceTurn) -> Turn {
+    fn turn(&self, source: &str, user: &User, turn: SourceTurn) -> Turn {
         let conversation = &turn.conversation;
         let mut metadata = turn.metadata;
         metadata.insert(
@@ -306,10 +314,10 @@ impl Importer {
         interaction.model = turn.model;
         interaction.status = turn.status;
         interaction.metadata = Value::Object(metadata).to_string();
-        Turn {
+        let mut turn = Turn {
             store: String::new(),
             uri: String::new(),
-            username: self.username.clone(),
+            username: String::new(),
             session,
             interaction,
             steps: turn.steps,
@@ -317,7 +325,9 @@ impl Importer {
             quoting: Vec::new(),
             erasures: 0,
             redacted: 0,
-        }
+        };
+        turn.attribute(user);
+        turn
     }
 }
 

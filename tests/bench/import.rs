@@ -55,9 +55,12 @@ async fn import(home: &Path, name: &str, file: &Path, embed: bool) {
     let home = home.join(name);
     let uri = home.join("lancedb").display().to_string();
     let options = Options::new(home, uri, Lazy::new(Model::Bundled));
+    let store = Store::open(options).await.expect("a store opens");
+    let user = store.who("bench").await.expect("its users are read");
     let importer = Importer {
-        store: Arc::new(Store::open(options).await.expect("a store opens")),
-        username: "bench".to_owned(),
+        store: Arc::new(store),
+        by: user.clone(),
+        user,
         since: None,
         embed,
     };

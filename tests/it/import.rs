@@ -213,6 +213,8 @@ fn lines_of_other_programs_are_read_and_bad_ones_named() {
             path(&file),
             "--since",
             "2025-09-02",
+            "--user",
+            "o'brien",
             "--dry-run",
         ])
         .run()

@@ -1,8 +1,9 @@
 //! Histories out and in, in parts, twice at once, and by those who may not.
 
 use std::fs;
+use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Home, Output, Run};
 use crate::import::{interactions, path};
@@ -38,6 +39,14 @@ fn requests(home: &Home, id: &str) -> Output {
 
 fn id(turn: &Value) -> &str {
     turn["interaction_id"].as_str().unwrap()
+}
+
+/// Returns how many turns and how many sessions a user has.
+fn count(home: &Home, user: &str) -> (Value, Value) {
+    let all = ["timeframe", "2000-01-01", "2100-01-01", "--json"];
+    let turns = as_user(home, user, &all).ok_json()["count"].clone();
+    let sessions = as_user(home, user, &["sessions", "--json"]).ok_json();
+    (turns, sessions["count"].clone())
 }
 
 // Finding M7.
@@ -96,4 +105,162 @@ fn what_was_removed_comes_back_with_the_requests_that_were_sent() {
     let how = ["import", "--no-embed", "jsonl", path(&backups[0])];
     home.allm().args(how).run().ok();
     assert_eq!(requests(&home, id(&turns[1])).ok().stdout, sent);
+}
+
+// Finding M8.
+#[test]
+fn what_two_people_bring_in_from_one_place_stays_apart() {
+    let home = Home::new();
+    let line = |response: &str| {
+        json!({"timestamp": 1_756_800_000, "id": "1", "session": "s", "query": "which?", "response": response})
+            .to_string()
+    };
+    let bring = |user: &str, response: &str| {
+        let report = import(&home, user, &line(response), &[]).ok().json();
+        let part = &report[0]["parts"][0];
+        ["imported", "updated", "known"].map(|fate| part[fate].as_u64().unwrap())
+    };
+    let response = |user: &str| {
+        let turn = as_user(&home, user, &["last", "--json"]).ok_json();
+        turn["response"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(bring("alice", "short"), [1, 0, 0]);
+    assert_eq!(bring("bob", "short, and longer"), [1, 0, 0]);
+    assert_eq!(
+        (response("alice"), response("bob")),
+        ("short".into(), "short, and longer".into())
+    );
+    assert_eq!(bring("alice", "short"), [0, 0, 1]);
+    assert_eq!(bring("bob", "short, and longer"), [0, 0, 1]);
+    assert_eq!(bring("alice", "short, and then much longer"), [0, 1, 0]);
+    assert_eq!(response("bob"), "short, and longer");
+    for user in ["alice", "bob"] {
+        assert_eq!(count(&home, user), (json!(1), json!(1)), "{user}");
+    }
+}
+
+// Finding M8.
+#[test]
+fn members_bring_in_what_is_theirs_and_nothing_else() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\n");
+    talk(&home, "bob", "of bread\n");
+    let all = export(&home, &["--all-users"]);
+    let bobs = as_user(&home, "bob", &["export"]).run().ok().stdout;
+    let line = r#"{"timestamp": 1756800000, "query": "q", "response": "r"}"#;
+    let refused = |text: &str, args: &[&str], expected: &str| {
+        for dry in [&[][..], &["--dry-run"]] {
+            let args = [args, dry].concat();
+            let output = import(&home, "bob", text, &args).fails(1);
+            assert!(output.stdout.contains(expected), "{args:?}: {output:?}");
+        }
+    };
+    let other = "`bob` may not write into the history of `alice`";
+    refused(line, &["--user", "alice"], other);
+    refused(&bobs, &["--user", "alice"], other);
+    refused(&all, &[], "`bob` may not bring back what others said");
+    refused(&all, &["--user", "bob"], "is another user's here");
+    // With an id in place of another, the rows would be alice's, or in her session.
+    let row = |text: &str, kind: &str| -> Value {
+        let rows = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.into_iter().find(|row| row["type"] == kind).unwrap()
+    };
+    let (hers, his) = (row(&all, "interaction"), row(&bobs, "interaction"));
+    assert_eq!(hers["query"], "of quokkas");
+    for (name, expected) in [
+        ("user_id", "`bob` may not bring back what others said"),
+        ("session_id", "is another user's here"),
+        ("interaction_id", "is another user's here"),
+    ] {
+        let [old, new] = [&his, &hers].map(|row| row[name].as_str().unwrap());
+        refused(&bobs.replace(old, new), &[], expected);
+    }
+    assert_eq!(export(&home, &["--all-users"]), all);
+    // One's own, and what is made one's own elsewhere, may be brought in; and an admin may bring in everything.
+    import(&home, "bob", &bobs, &[]).ok();
+    import(&home, "alice", &all, &[]).ok();
+    import(&home, "alice", line, &["--user", "bob"]).ok();
+    assert_eq!(count(&home, "bob"), (json!(2), json!(2)));
+    let copy = Home::new();
+    talk(&copy, "eve", "of nothing\n");
+    import(&copy, "bob", &all, &["--user", "bob"]).ok();
+    assert_eq!(count(&copy, "bob"), (json!(2), json!(2)));
+}
+
+// Finding M9.
+#[test]
+fn a_store_that_is_filled_by_a_member_has_an_admin() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\n");
+    talk(&home, "bob", "of bread\n");
+    let bobs = as_user(&home, "bob", &["export"]).run().ok().stdout;
+    let copy = Home::new();
+    import(&copy, "bob", &bobs, &[]).ok();
+    let users = |args: &[&str]| {
+        let run = as_user(&copy, "bob", &["users", "--json"]);
+        let users = run.args(args.iter().copied()).ok_json()["users"].clone();
+        let role = |user: &Value| format!("{} {}", user["username"], user["role"]).replace('"', "");
+        users
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(role)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(users(&[]), ["bob admin"]);
+    users(&["add", "eve"]);
+    assert_eq!(users(&["grant", "eve"]), ["bob admin", "eve admin"]);
+}
+
+// Finding M9.
+#[test]
+fn two_restores_at_once_double_nothing() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\nof bread\n");
+    let exported = export(&home, &[]);
+    let copy = Home::new();
+    copy.allm().args(["sessions"]).run().ok();
+    let outputs = thread::scope(|scope| {
+        let restore = || scope.spawn(|| import(&copy, "alice", &exported, &[]));
+        let both: Vec<_> = (0..4).map(|_| restore()).collect();
+        both.into_iter()
+            .map(|run| run.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    for output in outputs {
+        if output.status != 0 {
+            assert!(
+                output.stdout.contains("another import is under way"),
+                "{output:?}"
+            );
+        }
+    }
+    import(&copy, "alice", &exported, &[]).ok();
+    let sorted = |text: String| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(export(&copy, &[])), sorted(exported.clone()));
+}
+
+// Finding L5.
+#[test]
+fn a_row_with_an_id_that_is_none_is_refused_with_its_line() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\n");
+    let session = home.allm().args(["sessions", "--json"]).ok_json();
+    let session = session["sessions"][0]["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let exported = export(&home, &[]).replace(&session, "/tmp/x");
+    let refused = import(&Home::new(), "alice", &exported, &[]).fails(1);
+    let error = refused.json()[0].to_string();
+    assert!(
+        error.contains("line 3 is no row") && error.contains("`/tmp/x` is no id"),
+        "{error}"
+    );
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::store::locks::Imports;
 use crate::store::open::Store;
 use crate::store::tables::context::pack;
-use crate::store::tables::{among, registry};
+use crate::store::tables::{Record, Session, User, among, one_of, registry};
+use crate::store::words::id_of;
 use crate::store::writing::Turn;
 
 /// Says what became of turns that were brought in.
@@ -42,30 +43,62 @@ impl Store {
         pack(&requests, None)
     }
 
-    /// Says what [`Store::import`] would do with turns whose ids follow from where they come from.
-    pub async fn fates(&self, turns: &[Turn]) -> Result<Vec<Fate>> {
+    /// Says what [`Store::import`] would do with turns whose ids follow from where they come from, and gives them the ids that they
+    /// have here.
+    pub async fn fates(&self, turns: &mut [Turn]) -> Result<Vec<Fate>> {
+        #[derive(Deserialize)]
+        struct Known {
+            session_id: String,
+            user_id: String,
+        }
         #[derive(Deserialize)]
         struct There {
             interaction_id: String,
+            user_id: String,
             metadata: String,
         }
-        let ids: Vec<String> = turns.iter().map(id).collect();
+        let either = |id: fn(&Turn) -> &String| -> Vec<String> {
+            let both = |turn: &Turn| [id(turn).clone(), own(id(turn), &turn.interaction.user_id)];
+            turns.iter().flat_map(both).collect()
+        };
+        let sessions = either(|turn| &turn.session.session_id);
+        let these = one_of(Session::KEY, sessions.iter().map(String::as_str));
+        let sessions: Vec<Known> = self
+            .sessions
+            .columns(Some(these), &["session_id", "user_id"])
+            .await?;
+        let sessions: HashMap<String, String> = sessions
+            .into_iter()
+            .map(|row| (row.session_id, row.user_id))
+            .collect();
+        let ids = either(|turn| &turn.interaction.interaction_id);
+        let columns = ["interaction_id", "user_id", "metadata"];
         let there: Vec<There> = self
             .interactions
-            .columns(Some(among(&ids)), &["interaction_id", "metadata"])
+            .columns(Some(among(&ids)), &columns)
             .await?;
-        let there: HashMap<String, u64> = there
+        let there: HashMap<String, There> = there
             .into_iter()
-            .map(|row| (row.interaction_id, stored_size(&row.metadata)))
+            .map(|row| (row.interaction_id.clone(), row))
             .collect();
         let gone = registry::forgotten(&self.connection, &self.locks, &ids).await?;
-        let fate = |turn: &Turn| match there.get(&turn.interaction.interaction_id) {
-            None if gone.contains(&turn.interaction.interaction_id) => Fate::Forgotten,
-            None => Fate::New,
-            Some(stored) if *stored < size(turn) => Fate::Grown,
-            Some(_) => Fate::Known,
-        };
-        Ok(turns.iter().map(fate).collect())
+        let mut fates = Vec::new();
+        for turn in turns {
+            let (session, interaction) = (&mut turn.session, &mut turn.interaction);
+            let owner = |id: &str| sessions.get(id).map(String::as_str);
+            session.session_id = settled(&session.session_id, &interaction.user_id, owner);
+            interaction.session_id.clone_from(&session.session_id);
+            let owner = |id: &str| there.get(id).map(|row| row.user_id.as_str());
+            interaction.interaction_id =
+                settled(&interaction.interaction_id, &interaction.user_id, owner);
+            fates.push(match there.get(&interaction.interaction_id) {
+                None if gone.contains(&interaction.interaction_id) => Fate::Forgotten,
+                None => Fate::New,
+                Some(row) if stored_size(&row.metadata) < size(turn) => Fate::Grown,
+                Some(_) => Fate::Known,
+            });
+        }
+        Ok(fates)
     }
 
     /// Keeps everyone else from importing, until dropped: whether a turn is there is asked before it is written.
@@ -81,22 +114,23 @@ impl Store {
     ///
     /// Unlike [`Store::record`] it keeps no journal: who imports can do so again.
     pub async fn import(&self, mut turns: Vec<Turn>, embed: bool) -> Result<Imported> {
-        let fates = self.fates(&turns).await?;
+        let mut users: HashMap<String, User> = HashMap::new();
+        for turn in &mut turns {
+            if let Some(user) = users.get(&turn.username) {
+                turn.attribute(user);
+                continue;
+            }
+            let name = turn.username.clone();
+            users.insert(name, self.attribute(turn).await?);
+        }
+        let fates = self.fates(&mut turns).await?;
         let mut each = fates.iter();
         turns.retain(|_| matches!(each.next(), Some(Fate::New | Fate::Grown)));
         let mut redacted = 0;
         if turns.is_empty() {
             return Ok(Imported { fates, redacted });
         }
-        let mut users = HashMap::new();
         for turn in &mut turns {
-            if !users.contains_key(&turn.username) {
-                let user = self.ensure_user(&turn.username).await?;
-                users.insert(turn.username.clone(), user.user_id);
-            }
-            let user_id = &users[&turn.username];
-            turn.session.user_id.clone_from(user_id);
-            turn.interaction.user_id.clone_from(user_id);
             let size = size(turn);
             turn.clean(&self.options.redact);
             redacted += turn.redacted;
@@ -122,6 +156,22 @@ impl Store {
         self.sync(None).await?;
         Ok(Imported { fates, redacted })
     }
+}
+
+/// Returns the id that something of a source has, or gets, in the history of a user: the one that follows from the source alone, or
+/// where that is another user's, one of their own.
+fn settled<'o>(id: &str, user_id: &str, owner: impl Fn(&str) -> Option<&'o str>) -> String {
+    let own = own(id, user_id);
+    match owner(id) {
+        Some(owner) if owner == user_id => id.to_owned(),
+        _ if owner(&own).is_some() => own,
+        None => id.to_owned(),
+        Some(_) => own,
+    }
+}
+
+fn own(id: &str, user_id: &str) -> String {
+    id_of(&[id, user_id])
 }
 
 fn id(turn: &Turn) -> String {

@@ -45,6 +45,30 @@ impl Store {
         Ok(user)
     }
 
+    /// Returns whose it becomes what a user brings in for someone of that name: one's own, or for an admin anyone's. Who is not there
+    /// is returned all the same, and made by [`Store::ensure`].
+    pub async fn owner(&self, me: Me<'_>, name: &str) -> Result<User> {
+        let users = self.users.all().await?;
+        let user = users.find(me);
+        let owner = match users.called(name) {
+            Some(owner) => owner.clone(),
+            None if name == me.username => User {
+                user_id: me.user_id.to_owned(),
+                ..User::new(name)
+            },
+            None => User::new(name),
+        };
+        let is_me = owner.user_id == user.map_or(me.user_id, |user| &user.user_id);
+        // Whoever comes first is the admin.
+        if !is_me && !users.0.is_empty() && !user.is_some_and(User::is_admin) {
+            bail!(
+                "`{}` may not write into the history of `{name}`",
+                me.username
+            );
+        }
+        Ok(owner)
+    }
+
     /// Adds a user, for an admin.
     pub async fn add_user(&self, me: Me<'_>, name: &str) -> Result<()> {
         let name = username(name)?;

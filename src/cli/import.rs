@@ -299,7 +299,7 @@ async fn restore(lines: &JsonLines, options: Options, bringing: &Bringing<'_>) -
     };
     let spinner = ui.spinner("reading");
     let moved = store
-        .restore(lines.reader()?, how, &mut |rows| spinner.at(rows))
+        .restore(|| lines.reader(), how, &mut |rows| spinner.at(rows))
         .await;
     spinner.end();
     let moved = moved?;

@@ -61,12 +61,16 @@ fn a_part_of_a_history_has_its_requests_whole() {
         .collect();
     let second = turns[1]["timestamp"].as_str().unwrap();
     let whole = export(&home, &[]);
-    let part = export(&home, &["--from", second]);
-    let copy = Home::new();
-    import(&copy, "alice", &part, &[]).ok();
-    assert_eq!(interactions(&copy).len(), 2);
-    for at in [1, 2] {
-        assert_eq!(requests(&copy, id(&turns[at])).ok().stdout, sent[at]);
+    for (exported, args) in [
+        (export(&home, &["--from", second]), &[][..]),
+        (whole.clone(), &["--since", second]),
+    ] {
+        let copy = Home::new();
+        import(&copy, "alice", &exported, args).ok();
+        assert_eq!(interactions(&copy).len(), 2);
+        for at in [1, 2] {
+            assert_eq!(requests(&copy, id(&turns[at])).ok().stdout, sent[at]);
+        }
     }
     // Parts that were written before, or by hand.
     let without_first = |line: &&str| !line.contains("\"query\":\"one quokka\"");

@@ -6,10 +6,12 @@ use std::io::BufRead;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use lancedb::expr::{col, lit};
+use serde::Deserialize;
 
 use super::Moved;
 use super::dump::{FORMAT, Header, Row, row};
 use crate::store::open::Store;
+use crate::store::tables::context::{Sent, base};
 use crate::store::tables::{
     Interaction, Me, Passage, ReactCycle, Record, Session, Table, User, one_of, username,
 };
@@ -44,14 +46,15 @@ enum Whose {
 }
 
 impl Store {
-    /// Adds the rows of an export. Rows that are there already are passed over, so that it can be done again.
+    /// Adds the rows of an export, which is read from its beginning each time that `open` is called. Rows that are there already are
+    /// passed over, so that it can be done again.
     ///
     /// # Errors
     ///
     /// Names the line that is no row, or that may not be brought back. What stands before it is in the store.
-    pub async fn restore(
+    pub async fn restore<R: BufRead>(
         &self,
-        lines: impl BufRead,
+        open: impl Fn() -> Result<R>,
         how: Restore<'_>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Moved> {
@@ -62,8 +65,13 @@ impl Store {
         };
         let mut restoring = Restoring {
             whose: self.whose(&how).await?,
+            astride: match how.since {
+                Some(since) => astride(open()?, since)?,
+                None => HashSet::new(),
+            },
             store: self,
             how,
+            cut: Vec::new(),
             wanted: HashSet::new(),
             held: HashMap::new(),
             users: HashMap::new(),
@@ -75,7 +83,7 @@ impl Store {
             interactions: Vec::new(),
         };
         let mut begun = false;
-        for (number, text) in (1..).zip(lines.lines()) {
+        for (number, text) in (1..).zip(open()?.lines()) {
             let text = text.context("cannot read the export")?;
             if text.trim().is_empty() {
                 continue;
@@ -93,9 +101,7 @@ impl Store {
                 progress(number);
             }
         }
-        restoring.flush().await?;
-        self.sync(None).await?;
-        Ok(restoring.moved)
+        restoring.finish().await
     }
 
     fn check(&self, header: &Header) -> Result<()> {
@@ -137,10 +143,39 @@ impl Store {
     }
 }
 
+/// Returns the sessions that were there before a moment and after it.
+fn astride(lines: impl BufRead, moment: DateTime<Utc>) -> Result<HashSet<String>> {
+    #[derive(Deserialize)]
+    struct Turn {
+        r#type: String,
+        session_id: String,
+        timestamp: DateTime<Utc>,
+    }
+    let (mut before, mut after) = (HashSet::new(), HashSet::new());
+    for line in lines.lines() {
+        let line = line.context("cannot read the export")?;
+        let Ok(turn) = serde_json::from_str::<Turn>(&line) else {
+            continue;
+        };
+        if turn.r#type == "interaction" {
+            let side = match turn.timestamp < moment {
+                true => &mut before,
+                false => &mut after,
+            };
+            side.insert(turn.session_id);
+        }
+    }
+    before.retain(|id| after.contains(id));
+    Ok(before)
+}
+
 struct Restoring<'s> {
     store: &'s Store,
     how: Restore<'s>,
     whose: Whose,
+    /// The sessions that are brought back in part, and all of their turns: the requests of one extend those of another.
+    astride: HashSet<String>,
+    cut: Vec<Interaction>,
     /// The sessions that turns were brought back of, and those of which none was yet.
     wanted: HashSet<String>,
     held: HashMap<String, Session>,
@@ -175,18 +210,19 @@ impl Restoring<'_> {
                 self.own(&mut row.user_id)?;
                 self.cycles.push(row);
             }
-            Row::Interaction(mut row) if self.is_wanted(row.timestamp) => {
-                self.own(&mut row.user_id)?;
-                self.sessions.extend(self.held.remove(&row.session_id));
-                self.wanted.insert(row.session_id.clone());
-                self.interactions.push(row);
-            }
+            Row::Interaction(row) if self.astride.contains(&row.session_id) => self.cut.push(row),
+            Row::Interaction(row) if self.is_wanted(row.timestamp) => self.turn(row)?,
             Row::Allm(_) | Row::Passage(_) | Row::ReactCycle(_) | Row::Interaction(_) => {}
         }
-        match self.waiting() >= BATCH {
-            true => self.flush().await,
-            false => Ok(()),
-        }
+        self.flush_much().await
+    }
+
+    fn turn(&mut self, mut row: Interaction) -> Result<()> {
+        self.own(&mut row.user_id)?;
+        self.sessions.extend(self.held.remove(&row.session_id));
+        self.wanted.insert(row.session_id.clone());
+        self.interactions.push(row);
+        Ok(())
     }
 
     fn is_wanted(&self, time: DateTime<Utc>) -> bool {
@@ -244,6 +280,14 @@ impl Restoring<'_> {
         }
     }
 
+    /// Writes what waits, if it is as much as is written at once.
+    async fn flush_much(&mut self) -> Result<()> {
+        match self.waiting() >= BATCH {
+            true => self.flush().await,
+            false => Ok(()),
+        }
+    }
+
     fn waiting(&self) -> usize {
         let said = self.sessions.len() + self.interactions.len();
         said + self.passages.len() + self.cycles.len()
@@ -291,6 +335,28 @@ impl Restoring<'_> {
         }
         must_be_own(&self.store.sessions, sessions, own).await?;
         must_be_own(&self.store.interactions, turns, own).await
+    }
+
+    /// Brings back the turns of sessions that are brought back in part, and writes what waits.
+    async fn finish(mut self) -> Result<Moved> {
+        let cut = std::mem::take(&mut self.cut);
+        let packed =
+            |turn: &Interaction| (turn.interaction_id.clone(), turn.context_verbatim.clone());
+        let sent: Sent = cut.iter().map(packed).collect();
+        let (wanted, left): (Vec<_>, Vec<_>) = cut
+            .into_iter()
+            .partition(|turn| self.is_wanted(turn.timestamp));
+        let left: HashSet<String> = left.into_iter().map(|turn| turn.interaction_id).collect();
+        for mut turn in wanted {
+            if base(&turn.context_verbatim).is_some_and(|base| left.contains(&base)) {
+                sent.set_apart(&mut turn);
+            }
+            self.turn(turn)?;
+            self.flush_much().await?;
+        }
+        self.flush().await?;
+        self.store.sync(None).await?;
+        Ok(self.moved)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufWriter, IntoInnerError, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
 
 use super::arguments::{When, Whose};
+use super::spool::Spool;
 use crate::chat::{Chat, Memory};
 use crate::export::{self, Form};
 use crate::store::{Filter, Moved};
@@ -99,21 +100,30 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         let moved = to_file(&path, &what, memory, ui).await?;
         return ui.moved("export", &moved);
     }
-    match form {
-        // Their lines are objects already.
-        None | Some(Form::Otel) => what.write(memory, &mut |line| ui.put_json(line)).await?,
-        Some(_) if !ui.json => what.write(memory, &mut |text| ui.put(text)).await?,
-        Some(_) => {
-            let mut all = String::new();
-            let mut put = |text: &str| {
-                all.push_str(text);
-                Ok(())
-            };
-            let moved = what.write(memory, &mut put).await?;
-            return ui.exported(&moved, &all);
-        }
+    // Their lines are objects already.
+    let is_json = matches!(form, None | Some(Form::Otel));
+    if ui.json && !is_json {
+        let mut all = String::new();
+        let mut put = |text: &str| {
+            all.push_str(text);
+            Ok(())
+        };
+        let moved = what.write(memory, &mut put).await?;
+        return ui.exported(&moved, &all);
+    }
+    let out = ui.clone();
+    let mut put = move |text: &str| match is_json {
+        true => out.put_json(text),
+        false => out.put(text),
     };
-    Ok(())
+    if ui.fills_file() {
+        return what.write(memory, &mut put).await.map(drop);
+    }
+    // While the history is read nobody else may tidy up or forget, and a pager is open for hours.
+    let mut spool = Spool::new(memory.store.home(), put)?;
+    let written = what.write(memory, &mut |text| spool.write(text)).await;
+    spool.finish().await?;
+    written.map(drop)
 }
 
 /// Says what is written, and how.
@@ -147,12 +157,18 @@ impl What {
     }
 }
 
-/// Writes to a file that is not there yet: an export is asked for when something may go wrong.
+/// Writes to a file that is not there yet, and is there when all is in it: an export is asked for when something may go wrong.
 pub async fn to_file(path: &Path, what: &What, memory: &Memory, ui: &Ui) -> Result<Moved> {
     let context = || format!("cannot write `{}`", path.display());
-    let mut options = File::options();
-    let file = options.create_new(true).write(true).mode(0o600).open(path);
-    let mut file = BufWriter::new(file.with_context(context)?);
+    if path.symlink_metadata().is_ok() {
+        bail!("cannot write `{}`: it is there already", path.display());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let file = NamedTempFile::new_in(folder).with_context(context)?;
+    let mut file = BufWriter::new(file);
     let spinner = ui.spinner("writing");
     let mut pieces = 0;
     let mut put = |text: &str| {
@@ -162,8 +178,13 @@ pub async fn to_file(path: &Path, what: &What, memory: &Memory, ui: &Ui) -> Resu
     };
     let moved = what.write(memory, &mut put).await;
     spinner.end();
+    let moved = moved?;
     let file = file.into_inner().map_err(IntoInnerError::into_error);
-    file.and_then(|file| file.sync_all())
-        .with_context(context)?;
-    moved
+    let file = file.with_context(context)?;
+    file.as_file().sync_all().with_context(context)?;
+    file.persist_noclobber(path).with_context(context)?;
+    // Else a power cut could take the name away.
+    let named = File::open(folder).and_then(|folder| folder.sync_all());
+    named.with_context(context)?;
+    Ok(moved)
 }

@@ -1,6 +1,7 @@
 //! `/forget` and `/cleanup`: what is removed for good, after it has been shown and agreed to.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
@@ -183,6 +184,7 @@ async fn back_up(filter: &Filter, memory: &Memory, ui: &Ui) -> Result<PathBuf> {
     let path = folder.join(name.to_string());
     let mut folders = std::fs::DirBuilder::new();
     let made = folders.recursive(true).mode(0o700).create(&folder);
+    let made = made.and_then(|()| File::open(memory.store.home())?.sync_all());
     made.with_context(|| format!("cannot create `{}`", folder.display()))?;
     let what = export::What {
         filter: filter.clone(),

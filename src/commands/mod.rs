@@ -10,7 +10,7 @@
 //!  2  forget                      removal, after an export
 //!  1  search timeframe similar sql show facts sessions users export reindex stats recall settings
 //!                                 one file a family
-//!  0  arguments                   what several take
+//!  0  arguments spool             what several take; text for a slow reader
 //! ```
 //!
 //! A file imports only from lower rooms; `tests/it/tidy.rs` checks it.
@@ -36,6 +36,7 @@ mod timeframe;
 mod users;
 
 mod arguments;
+mod spool;
 
 pub use forget::{Expired, expire, expired};
 pub use list::{Command, History, Line, LiveCommand, names, table, takes_phrases, takes_text};

@@ -10,7 +10,9 @@ mod report;
 mod table;
 mod theme;
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -97,6 +99,13 @@ impl Ui {
     pub fn put_json(&self, json: &str) -> Result<()> {
         let mut out = io::stdout().lock();
         Ok(out.write_all(self.look.json(json).as_bytes())?)
+    }
+
+    /// Returns whether stdout is a file, which keeps nobody waiting.
+    pub fn fills_file(&self) -> bool {
+        let out = io::stdout().as_fd().try_clone_to_owned();
+        let metadata = out.and_then(|out| File::from(out).metadata());
+        metadata.is_ok_and(|metadata| metadata.is_file())
     }
 
     /// Writes one JSON object to stdout, on a line of its own.

@@ -1,7 +1,10 @@
 //! Histories out and in, in parts, twice at once, and by those who may not.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -267,4 +270,61 @@ fn a_row_with_an_id_that_is_none_is_refused_with_its_line() {
         error.contains("line 3 is no row") && error.contains("`/tmp/x` is no id"),
         "{error}"
     );
+}
+
+// Finding L19.
+#[test]
+fn an_export_that_fails_leaves_no_file() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\n");
+    let file = home.folder().join("backup.jsonl");
+    let write = || home.allm().args(["export", "--output", path(&file)]).run();
+    // The interactions are read last.
+    let data = home.path().join("lancedb/interactions.lance/data");
+    let aside = home.path().join("aside");
+    fs::rename(&data, &aside).unwrap();
+    write().fails(1);
+    assert_eq!(fs::read_dir(home.folder()).unwrap().count(), 0);
+    fs::rename(&aside, &data).unwrap();
+    write().ok();
+    assert_eq!(fs::read_to_string(&file).unwrap(), export(&home, &[]));
+    assert!(write().fails(1).stderr.contains("is there already"));
+}
+
+// Finding L20.
+#[test]
+fn an_export_waits_for_its_reader_and_nobody_else_does() {
+    let home = Home::new();
+    let line =
+        json!({"timestamp": 1_756_800_000, "query": "q", "response": "long ".repeat(200_000)});
+    import(&home, "alice", &line.to_string(), &[]).ok();
+    let expected = export(&home, &[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_allm"));
+    command
+        .arg("export")
+        .env("ALLM_HOME", home.path())
+        .env("ALLM_USER", "alice");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pager = child.stdout.take().unwrap();
+    let mut seen = vec![0; 10];
+    pager.read_exact(&mut seen).unwrap();
+    for name in ["lancedb.maintenance.lock", "lancedb.erase.lock"] {
+        let lock = File::options()
+            .append(true)
+            .open(home.path().join(name))
+            .unwrap();
+        let start = Instant::now();
+        while lock.try_lock().is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "{name} is held");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert!(child.try_wait().unwrap().is_none(), "most is not read yet");
+    pager.read_to_end(&mut seen).unwrap();
+    assert_eq!(String::from_utf8(seen).unwrap(), expected);
+    assert!(child.wait().unwrap().success());
 }

@@ -328,3 +328,38 @@ fn an_export_waits_for_its_reader_and_nobody_else_does() {
     assert_eq!(String::from_utf8(seen).unwrap(), expected);
     assert!(child.wait().unwrap().success());
 }
+
+// Finding L23.
+#[test]
+fn turns_without_their_session_are_written_for_others_too() {
+    let home = Home::new();
+    talk(&home, "alice", "of quokkas\nof bread\n");
+    talk(&home, "alice", "of tea\n");
+    let lines = export(&home, &[]);
+    let mut sessions = 0;
+    let part: Vec<&str> = lines
+        .lines()
+        .filter(|line| {
+            sessions += usize::from(line.contains("\"type\":\"session\""));
+            sessions != 1 || !line.contains("\"type\":\"session\"")
+        })
+        .collect();
+    let copy = Home::new();
+    import(&copy, "alice", &part.join("\n"), &[]).ok();
+    for form in ["markdown", "csv", "otel"] {
+        let text = export(&copy, &["--format", form]);
+        for query in ["of quokkas", "of bread", "of tea"] {
+            assert!(text.contains(query) || form == "otel", "{form}: {text}");
+        }
+        assert_eq!(
+            text.matches("invoke_agent allm").count(),
+            if form == "otel" { 3 } else { 0 }
+        );
+    }
+    assert_eq!(
+        export(&copy, &["--format", "markdown"])
+            .matches("- session: ")
+            .count(),
+        2
+    );
+}

@@ -1,16 +1,17 @@
 //! Walks through the history, conversation by conversation, with only a little of it in memory at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use lancedb::expr::{col, is_in, lit};
 use serde::Deserialize;
 
-use crate::conversation::Step;
+use crate::conversation::{Step, Usage};
 use crate::store::finding::SessionSummary;
 use crate::store::open::Store;
-use crate::store::tables::{Filter, Interaction, ReactCycle, SHOWN, Session, among};
+use crate::store::tables::{
+    Filter, Interaction, ReactCycle, Record, SHOWN, Session, among, one_of,
+};
 
 /// How many turns are read at once.
 const BATCH: usize = 128;
@@ -34,6 +35,15 @@ struct Place {
     timestamp: DateTime<Utc>,
 }
 
+/// Says of which session a turn is, and whose.
+#[derive(Deserialize)]
+struct Turn {
+    session_id: String,
+    user_id: String,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    timestamp: DateTime<Utc>,
+}
+
 impl Store {
     /// Visits every turn that the filter lets through, the conversations in the order in which they began.
     ///
@@ -43,6 +53,8 @@ impl Store {
         let _no_upkeep = self.locks.upkeep().await?;
         let _pass = self.locks.enter().await?;
         let mut sessions = self.sessions(filter).await?;
+        let homeless = self.homeless(filter, &sessions).await?;
+        sessions.extend(homeless);
         sessions.sort_by(|a, b| {
             let key = |summary: &SessionSummary| summary.session.created_at;
             let ids = a.session.session_id.cmp(&b.session.session_id);
@@ -63,16 +75,45 @@ impl Store {
         Ok(())
     }
 
+    /// Makes up the sessions of turns that have none: a part of an export was brought back, or a part of a file was lost.
+    async fn homeless(
+        &self,
+        filter: &Filter,
+        sessions: &[SessionSummary],
+    ) -> Result<Vec<SessionSummary>> {
+        let known = sessions.iter().map(|known| known.session.key());
+        let known: HashSet<&str> = known.collect();
+        let columns = ["session_id", "user_id", "timestamp"];
+        let turns: Vec<Turn> = self.interactions.columns(filter.expr(), &columns).await?;
+        let mut made: HashMap<String, SessionSummary> = HashMap::new();
+        for turn in turns {
+            if known.contains(turn.session_id.as_str()) {
+                continue;
+            }
+            let entry = made.entry(turn.session_id.clone());
+            let made = entry.or_insert_with(|| SessionSummary {
+                session: Session {
+                    session_id: turn.session_id,
+                    user_id: turn.user_id,
+                    created_at: turn.timestamp,
+                    ..Session::default()
+                },
+                turns: 0,
+                usage: Usage::default(),
+            });
+            made.turns += 1;
+            made.session.created_at = made.session.created_at.min(turn.timestamp);
+        }
+        Ok(made.into_values().collect())
+    }
+
     async fn walk_group(
         &self,
         filter: &Filter,
         sessions: Vec<Session>,
         visit: &mut Visitor<'_>,
     ) -> Result<()> {
-        let ids = sessions
-            .iter()
-            .map(|session| lit(session.session_id.as_str()));
-        let these = is_in(col("session_id"), ids.collect());
+        let these = one_of(Session::KEY, sessions.iter().map(Record::key));
         let these = match filter.expr() {
             Some(expr) => expr.and(these),
             None => these,

@@ -41,6 +41,14 @@ pub struct Global {
     pub embedder: Option<String>,
 }
 
+/// Says who speaks.
+#[derive(Debug, Default, clap::Args)]
+pub struct Who {
+    /// Who you are [default: $ALLM_USER, else the system's user name]
+    #[arg(long = "user", value_name = "NAME")]
+    pub name: Option<String>,
+}
+
 /// Are the flags that say who answers.
 #[derive(Debug, Default, clap::Args)]
 pub struct Server {
@@ -133,7 +141,6 @@ pub struct ChatArgs {
     /// End a script with its first failure
     #[arg(long)]
     pub fail_fast: bool,
-    /// Who you are
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
+    #[command(flatten)]
+    pub who: Who,
 }

@@ -41,9 +41,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Returns who speaks: the name given, else the system's user name.
+/// Returns who speaks: the name given, that of the environment, else the system's user name.
 pub fn username(named: Option<String>) -> Result<String> {
-    match named.filter(|name| !name.trim().is_empty()) {
+    let is_given = |name: &String| !name.trim().is_empty();
+    let set = || std::env::var("ALLM_USER").ok();
+    match named.filter(is_given).or_else(set).filter(is_given) {
         Some(name) => store::username(&name),
         None => {
             whoami::username().context("cannot find out your user name: give one with `--user`")

@@ -3,7 +3,7 @@
 use clap::builder::Styles;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::args::{ChatArgs, Global};
+use super::args::{ChatArgs, Global, Who};
 use super::{import, upkeep};
 use crate::commands::History;
 
@@ -20,9 +20,8 @@ use crate::commands::History;
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
-    /// Who you are [default: the system's user name]
-    #[arg(long, value_name = "NAME", env = "ALLM_USER", hide_env_values = true)]
-    pub user: Option<String>,
+    #[command(flatten)]
+    pub who: Who,
     #[command(subcommand)]
     pub command: Sub,
 }

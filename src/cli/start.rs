@@ -29,7 +29,7 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
                 }
                 io::read_to_string(io::stdin()).context("cannot read standard input")
             })?;
-            let username = opening::username(cli.user)?;
+            let username = opening::username(cli.who.name)?;
             let asked = runtime.block_on(async {
                 if !command.prepare(&options, ui).await? {
                     return Ok(Outcome::Done);
@@ -45,11 +45,11 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
-        Sub::Import(args) => bring_in(args, options, cli.user, runtime, ui),
-        Sub::Migrate(args) => bring_in(args.into(), options, cli.user, runtime, ui),
+        Sub::Import(args) => bring_in(args, options, cli.who.name, runtime, ui),
+        Sub::Migrate(args) => bring_in(args.into(), options, cli.who.name, runtime, ui),
         Sub::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
         Sub::Chat(args) => {
-            let username = opening::username(args.user.clone().or(cli.user))?;
+            let username = opening::username(args.who.name.clone().or(cli.who.name))?;
             talk::chat(args, options, username, &config, &home, &runtime, ui)
         }
     }

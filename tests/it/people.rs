@@ -111,7 +111,8 @@ fn no_command_shows_anyone_the_rows_of_another() {
         // What bob himself typed comes back in errors and echoes.
         let said = text
             .replace("nothing like `zanzibar`", "")
-            .replace("\"query\":\"zanzibar", "");
+            .replace("\"query\":\"zanzibar", "")
+            .replace(&format!("an id that starts with `{session}`"), "");
         [
             &session[..8],
             "in May",
@@ -127,10 +128,13 @@ fn no_command_shows_anyone_the_rows_of_another() {
     for json in [&["--json"][..], &[]] {
         let script = lines.join("\n") + "\n";
         let run = as_user(&home, "bob", &["chat"]).args(json.iter().copied());
-        let output = run.stdin(&script.replace(&session, "SESSION")).run();
-        for line in output.stdout.lines() {
+        let output = run.stdin(&script).run();
+        for line in output.stdout.lines().chain(output.stderr.lines()) {
             assert_eq!(leaks(line), None, "{line}");
         }
+        let refused = format!("no session has an id that starts with `{session}`");
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains(&refused), "{said}");
     }
     for line in &lines {
         let name = line.trim_start_matches('/');
@@ -149,6 +153,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         }
         let output = as_user(&home, "bob", &args).run();
         assert_eq!(leaks(&output.stdout), None, "{line}: {}", output.stdout);
+        assert_eq!(leaks(&output.stderr), None, "{line}: {}", output.stderr);
     }
     // An admin may look, when they say so.
     let all = as_user(

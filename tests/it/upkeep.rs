@@ -12,15 +12,20 @@ use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Journal, Options, Scope, SearchQuery, Store, new_id};
 use synthetic::{Words, turn};
 
+fn options(home: &tempfile::TempDir) -> Options {
+    let uri = home.path().join("lancedb").display().to_string();
+    let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));
+    Options::new(home.path(), uri, embedder)
+}
+
+async fn open(home: &tempfile::TempDir) -> Store {
+    Store::open(options(home)).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     let home = tempfile::tempdir().unwrap();
-    let options = || {
-        let uri = home.path().join("lancedb").display().to_string();
-        let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));
-        Options::new(home.path(), uri, embedder)
-    };
-    let store = Store::open(options()).await.unwrap();
+    let store = open(&home).await;
     let user = store.ensure_user("alice").await.unwrap();
     let users = [(user.user_id.clone(), user.username)];
     let turns = (0..1_200).map(|number| turn(number, 1_200, &users));
@@ -88,7 +93,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
             }
         }
     }
-    let store = Store::open(options()).await.unwrap();
+    let store = open(&home).await;
     let query = SearchQuery::new(old.response.as_str(), filter.clone(), 3);
     let found = store.search(&query).await.unwrap();
     assert_eq!(found.hits[0].interaction.response, old.response);
@@ -103,13 +108,13 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
 
     // The doctor makes the index anew.
     drop(store);
-    let findings = allm::store::examine(options(), true, &|_| false).await;
+    let findings = allm::store::examine(options(&home), true, &|_| false).await;
     let fixed = findings
         .iter()
         .find(|finding| finding.what == "indices")
         .unwrap();
     assert_eq!(fixed.state, allm::store::State::Fixed, "{findings:?}");
-    let store = Store::open(options()).await.unwrap();
+    let store = open(&home).await;
     let found = store.search(&query).await.unwrap();
     assert_eq!(found.hits[0].interaction.response, old.response);
     assert!(found.notices.is_empty(), "{:?}", found.notices);
@@ -172,4 +177,31 @@ async fn upkeep_that_was_cut_short_is_caught_up_with_and_leaves_nothing_behind()
     std::fs::write(&unfinished, "half a file").unwrap();
     store.maintain().await.unwrap();
     assert!(unfinished.exists());
+}
+
+// Finding L4.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_replaced_while_another_process_compacts() {
+    let home = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (open(&home).await, open(&home).await);
+    let alice = ours.ensure_user("alice").await.unwrap();
+    for number in 0..10 {
+        ours.ensure_user(&format!("old {number}")).await.unwrap();
+    }
+    let upkeep = tokio::spawn(async move {
+        loop {
+            // Whoever tidies up may be told to try again later.
+            drop(theirs.maintain().await);
+        }
+    });
+    for number in 0..10 {
+        let (old, new) = (format!("old {number}"), format!("new {number}"));
+        ours.rename_user(alice.me(), &old, &new).await.unwrap();
+    }
+    upkeep.abort();
+    let users = ours.list_users().await.unwrap();
+    let renamed = users
+        .iter()
+        .filter(|user| user.username.starts_with("new "));
+    assert_eq!((renamed.count(), users.len()), (10, 11));
 }

@@ -18,7 +18,7 @@
 //! from lower rooms. `tests/it/tidy.rs` reads both maps and checks it.
 //!
 //! One turn: [`repl`] reads a line, [`chat`] puts it into the journal of the [`store`], composes the prompt and lets the
-//! [`agent`] ask the [`provider`]; the answer streams through [`ui`], and the [`store`] embeds and records it.
+//! [`agent`] ask the [`provider`]; the answer streams through [`ui`], and behind the prompt the [`store`] embeds and records it.
 //!
 //! # Invariants
 //!

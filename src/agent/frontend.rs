@@ -9,6 +9,10 @@ use crate::tools::Preview;
 pub trait Frontend {
     /// Shows what has just happened.
     fn show(&mut self, event: TurnEvent<'_>);
+    /// Takes note of a request before it leaves, word for word; an error keeps it from leaving.
+    fn sends(&mut self, _body: &str) -> anyhow::Result<()> {
+        Ok(())
+    }
     /// Asks whether a call that may change something is to run.
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval;
 }

@@ -112,7 +112,8 @@ impl Agent {
                 Some(event) => event?,
             };
             match event {
-                ChatEvent::Sent(body) => transcript.requests.push(body),
+                // It leaves when the next event is asked for.
+                ChatEvent::Sent(body) => leave(body, transcript, frontend)?,
                 ChatEvent::Retry { reason, delay } => frontend.show(TurnEvent::Retry {
                     reason: &reason,
                     delay,
@@ -159,6 +160,20 @@ impl Agent {
         }
         Ok(Reply { text, calls })
     }
+}
+
+/// Lets a request leave, if whoever watches has taken note of it.
+fn leave(
+    body: String,
+    transcript: &mut Transcript,
+    frontend: &mut dyn Frontend,
+) -> Result<(), ProviderError> {
+    if let Err(error) = frontend.sends(&body) {
+        let reason = format!("{error:#}");
+        return Err(ProviderError::Withheld { reason });
+    }
+    transcript.requests.push(body);
+    Ok(())
 }
 
 /// Passes on a piece of text: through the parser, where there is one.

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinError;
 
-use super::Chat;
+use super::{Chat, Memory};
 use crate::agent::prompt::room;
 use crate::agent::{Frontend, TurnEvent};
 use crate::conversation::Message;
 use crate::provider::{ChatEvent, ChatRequest, Options, Provider};
-use crate::store::{Interaction, Store};
+use crate::store::Interaction;
 use crate::tools::shorten;
 
 /// What the model is asked to do.
@@ -37,7 +37,7 @@ impl Chat {
     /// Asks the model for the facts of an interaction, in the background.
     pub(super) fn learn(&mut self, interaction: &Interaction) {
         self.learning.spawn(learn(
-            Arc::clone(&self.memory.store),
+            self.memory.clone(),
             Arc::clone(&self.settings.provider),
             self.settings.model.clone(),
             self.settings.options.clone(),
@@ -61,16 +61,11 @@ impl Chat {
         }
         Some(format!("no facts were drawn from an answer: {error:#}"))
     }
-
-    /// Returns whether something is still done in the background that is worth waiting for.
-    pub fn is_learning(&self) -> bool {
-        !self.learning.is_empty()
-    }
 }
 
 /// Asks for the facts of an interaction, and stores them with it.
 async fn learn(
-    store: Arc<Store>,
+    memory: Memory,
     provider: Arc<dyn Provider>,
     model: String,
     options: Options,
@@ -105,9 +100,13 @@ async fn learn(
             answer.push_str(&text);
         }
     }
-    store
-        .add_facts(&interaction.interaction_id, &read(&answer)?)
-        .await
+    let facts = read(&answer)?;
+    // What could not be stored is told of elsewhere.
+    if !memory.backlog.done().await {
+        return Ok(());
+    }
+    let store = memory.store.quiet();
+    store.add_facts(&interaction.interaction_id, &facts).await
 }
 
 /// Reads the facts out of an answer, which may wrap its JSON into words.

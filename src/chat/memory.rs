@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conversation::{ToolSpec, cut};
-use crate::store::{Filter, Hit, Me, SearchQuery, Store, Whom};
+use crate::store::{Backlog, Filter, Hit, Me, SearchQuery, Store, User, Whom};
 use crate::timeframe::{self, Zone};
 use crate::tools::{Tool, read, spec};
 
@@ -20,6 +20,8 @@ pub struct Memory {
     pub store: Arc<Store>,
     /// Who they are; the name is the one of when it was looked up last.
     pub user_id: String,
+    /// What was said and is on its way into the store.
+    pub backlog: Backlog,
     pub username: String,
     /// In which times are read and shown.
     pub zone: Zone,
@@ -33,6 +35,14 @@ impl Memory {
         Me {
             user_id: &self.user_id,
             username: &self.username,
+        }
+    }
+
+    /// Takes note of who the user is now, if that was found out.
+    pub(super) fn know(&mut self, user: Option<User>) {
+        if let Some(user) = user {
+            self.user_id = user.user_id;
+            self.username = user.username;
         }
     }
 
@@ -105,6 +115,7 @@ impl Tool for SearchMemory {
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let arguments: Arguments = read(&arguments)?;
+            self.0.backlog.rows().await;
             let zone = self.0.zone;
             let from = arguments.from.as_deref();
             let from = from.map(|text| timeframe::from(text, zone)).transpose()?;

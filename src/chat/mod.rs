@@ -1,5 +1,6 @@
 //! One live conversation: a turn is begun in the store, answered by the agent, and recorded.
 
+mod behind;
 mod facts;
 mod memory;
 mod progress;
@@ -8,16 +9,16 @@ mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::prompt::{Exchange, Prompt, React, Style};
 use crate::agent::{Agent, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
-use crate::store::{self, Base, Interaction, Journal, Session, Turn, User, Whom};
+use crate::store::{self, Interaction, Session, SharedJournal, Turn, User, Whom};
 use crate::tools::Toolbox;
 use progress::{Noting, Progress};
 
@@ -26,8 +27,6 @@ pub use recall::Quotes;
 
 /// The provider that answers without a model.
 const OFFLINE: &str = "offline";
-/// How long leaving may wait for upkeep of the tables.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Holds how a conversation is answered.
 pub struct Settings {
@@ -69,8 +68,7 @@ struct Live {
     /// Made when the first turn begins: a session without turns leaves no trace.
     session: Option<Session>,
     history: Vec<Exchange>,
-    journal: Option<Journal>,
-    base: Option<Base>,
+    journal: Option<SharedJournal>,
     /// What the person has recalled.
     recalled: Vec<Interaction>,
     /// How many turns the person knows to be left out of the requests.
@@ -84,7 +82,6 @@ impl Live {
             session: None,
             history: Vec::new(),
             journal: None,
-            base: None,
             recalled: Vec::new(),
             left_out: 0,
         }
@@ -101,10 +98,6 @@ pub struct Ended {
     pub redacted: usize,
     /// Why there is no whole answer.
     pub failure: Option<ProviderError>,
-    /// Why the turn is not in the store yet, and what there is of it in the journal.
-    pub unrecorded: Option<anyhow::Error>,
-    /// Why the turn is stored without embeddings, so that it is not found by meaning.
-    pub unembedded: Option<anyhow::Error>,
 }
 
 impl Chat {
@@ -200,7 +193,8 @@ impl Chat {
         &self.live.session_id
     }
 
-    /// Answers one message. The turn is durable when this returns, also when `interrupt` or a fault ended it.
+    /// Answers one message. The turn is in the journal when this returns, also when `interrupt` or a fault ended it; what has to be
+    /// said of storing it is said by [`store::Backlog::troubles`].
     ///
     /// # Errors
     ///
@@ -216,26 +210,35 @@ impl Chat {
         self.report_learning(frontend);
         let mut turn = self.begin(query);
         if !self.is_private() {
-            self.put_down(&mut turn).await?;
+            self.memory.store.begin(&mut self.live.journal, &mut turn)?;
         }
 
-        let mut journal = self.live.journal.take();
+        let (store, id) = (&self.memory.store, &turn.interaction.interaction_id);
+        let journal = self.live.journal.clone().filter(|_| !self.is_private());
         let agent = self.agent();
-        let private = self.is_private();
         let progress = Progress::new(|partial| {
-            if let (false, Some(journal)) = (private, &mut journal) {
+            if let Some(journal) = &journal {
                 // A full disk is said when the turn is recorded.
-                drop(self.memory.store.note(journal, &turn, partial));
+                drop(store.note(journal, id, partial));
             }
         });
+        let sends = |body: &str| match &journal {
+            Some(journal) => store.sends(journal, id, body),
+            None => Ok(()),
+        };
         let mut noting = Noting {
             frontend,
             progress: &progress,
+            sends: &sends,
         };
         let frontend: &mut dyn Frontend = &mut noting;
         let mut transcript = Transcript::default();
         let mut quotes = Quotes::default();
+        let mut named = None;
         let answering = async {
+            // Another shell may have given the user another name, or have made them first.
+            let me = self.memory.me();
+            named = self.memory.store.find(me).await.ok().flatten();
             if !offline {
                 quotes = self.quotes_for(query, frontend).await;
             }
@@ -257,7 +260,7 @@ impl Chat {
             never = progress.keep() => match never {},
         };
         drop(progress);
-        self.live.journal = journal;
+        self.memory.know(named);
         transcript.close();
         self.live.left_out = self.live.left_out.max(transcript.left_out);
         if let Some(style) = transcript.style {
@@ -274,14 +277,8 @@ impl Chat {
         interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
         interaction.status = status;
         turn.steps = transcript.steps;
-        let recorded = match self.is_private() {
-            true => Ok(None),
-            false => self.record(&mut turn, &transcript.requests).await,
-        };
-        let (unembedded, unrecorded) = match recorded {
-            Ok(unembedded) => (unembedded, None),
-            Err(error) => (None, Some(error)),
-        };
+        turn.requests = transcript.requests;
+        self.keep(&mut turn).await;
         let Turn {
             session,
             interaction,
@@ -295,7 +292,7 @@ impl Chat {
                 response: interaction.response.clone(),
             });
             let learns = self.settings.facts && !self.is_private();
-            if learns && status == Status::Completed && unrecorded.is_none() {
+            if learns && status == Status::Completed {
                 self.learn(&interaction);
             }
         }
@@ -308,8 +305,6 @@ impl Chat {
             interaction,
             steps,
             failure,
-            unrecorded,
-            unembedded,
         })
     }
 
@@ -339,61 +334,5 @@ impl Chat {
 
     fn is_offline(&self) -> bool {
         self.settings.provider.name() == OFFLINE
-    }
-
-    /// Ends the conversation: waits for the facts of the last answers, and a moment for upkeep that is under way; what is cut
-    /// short is done to its end the next time. Returns what the person should know.
-    pub async fn close(&mut self) -> Option<String> {
-        let mut notice = None;
-        while let Some(learned) = self.learning.join_next().await {
-            notice = notice.or(self.complaint(learned));
-        }
-        if let Some(mut maintenance) = self.maintenance.take() {
-            let ended = tokio::time::timeout(PATIENCE, &mut maintenance).await;
-            if ended.is_err() && self.memory.store.catches_up() {
-                drop(maintenance.await);
-            }
-        }
-        notice
-    }
-
-    /// Keeps the tables quick, in the background.
-    async fn maintain(&mut self) {
-        let running = self
-            .maintenance
-            .as_ref()
-            .is_some_and(|running| !running.is_finished());
-        if running || !self.memory.store.is_maintenance_due().await {
-            return;
-        }
-        let store = Arc::clone(&self.memory.store);
-        // Upkeep that meets another writer fails and costs nothing: the next round does it.
-        self.maintenance = Some(tokio::spawn(async move { drop(store.maintain().await) }));
-    }
-
-    async fn record(
-        &mut self,
-        turn: &mut Turn,
-        requests: &[String],
-    ) -> Result<Option<anyhow::Error>> {
-        let journal = self
-            .live
-            .journal
-            .as_mut()
-            .context("the turn has no journal")?;
-        let unembedded = self
-            .memory
-            .store
-            .record(journal, turn, requests, self.live.base.as_ref())
-            .await?;
-        if let Some(body) = requests.last() {
-            self.live.base = Some(Base {
-                interaction_id: turn.interaction.interaction_id.clone(),
-                body: body.clone(),
-                erasures: self.memory.store.erasures(),
-            });
-        }
-        self.maintain().await;
-        Ok(unembedded)
     }
 }

@@ -1,8 +1,11 @@
-//! Keeps the journal up to date while a turn runs, so that a shell that dies loses at most a moment of it.
+//! Keeps the journal up to date while a turn runs, so that a shell that dies loses at most a moment of it, and of what it has sent
+//! nothing.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use anyhow::Result;
 
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::{Step, ToolCall};
@@ -27,6 +30,8 @@ struct State<W> {
 pub struct Noting<'f, W> {
     pub frontend: &'f mut dyn Frontend,
     pub progress: &'f Progress<W>,
+    /// Writes a request, before it leaves.
+    pub sends: &'f dyn Fn(&str) -> Result<()>,
 }
 
 impl<W: FnMut(Partial)> Progress<W> {
@@ -89,6 +94,13 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
         self.frontend.show(event);
     }
 
+    fn sends(&mut self, body: &str) -> Result<()> {
+        // What came before it stands before it.
+        self.progress.state().write();
+        (self.sends)(body)?;
+        self.frontend.sends(body)
+    }
+
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {
         // Nothing else happens until a person has answered, and that may be never.
         self.progress.state().write();
@@ -121,6 +133,7 @@ mod tests {
         let mut noting = Noting {
             frontend: &mut asked,
             progress: &progress,
+            sends: &|_| Ok(()),
         };
         noting.show(TurnEvent::Text("I will remove it."));
         let call = ToolCall {

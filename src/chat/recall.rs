@@ -100,6 +100,7 @@ impl Chat {
     }
 
     async fn brought_back(&self, query: &str) -> Result<Vec<Interaction>> {
+        self.memory.backlog.rows().await;
         let filter = self.memory.filter(Whom::Me, None, None).await?;
         // The conversation so far is sent anyway.
         let filter = filter.except_session(&self.live.session_id);

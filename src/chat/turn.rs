@@ -1,6 +1,5 @@
 //! What is recorded of a turn besides what was said: who, when, with what, and what else is to be known.
 
-use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::{Chat, Quotes, SearchMemory};
@@ -41,21 +40,12 @@ impl Chat {
             session,
             interaction,
             steps: Vec::new(),
+            requests: Vec::new(),
             quotes_only: self.is_offline(),
             quoting: vec![SearchMemory::NAME.to_owned()],
             erasures: 0,
             redacted: 0,
         }
-    }
-
-    /// Makes a turn that has just begun durable.
-    pub(super) async fn put_down(&mut self, turn: &mut Turn) -> Result<()> {
-        let memory = &mut self.memory;
-        memory.store.begin(&mut self.live.journal, turn).await?;
-        // Another shell may have given the user another name, or have made them first.
-        memory.user_id.clone_from(&turn.interaction.user_id);
-        memory.username.clone_from(&turn.username);
-        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
 use crate::redact::Redactor;
-use crate::store::{self, Options, Store};
+use crate::store::{self, Backlog, Options, Store};
 use crate::ui::Ui;
 
 /// The variable that holds the key of an OpenAI-compatible server.
@@ -94,7 +94,8 @@ pub async fn remember(
     if mode.is_ok_and(|mode| mode & 0o077 != 0) {
         ui.warn("others can read your history: `allm doctor --fix` closes its folder");
     }
-    let recovered = store.recover().await?;
+    let storing = || Some("storing what was only in the journal");
+    let recovered = ui.wait(storing, store.catch_up()).await?;
     if recovered.turns > 0 {
         ui.note(&format!(
             "{} turn{} that {} only in the journal {} stored now",
@@ -116,11 +117,15 @@ pub async fn remember(
             &error.context("some turns are only in the journal, and stored when that works again"),
         );
     }
+    if let Some(error) = recovered.unembedded {
+        ui.caution(&error.context("some turns are stored but cannot be found by meaning"));
+    }
     let user = store.who(&username).await?;
     if user.username != username {
         ui.note(&format!("`{username}` is called `{}` now", user.username));
     }
     Ok(Memory {
+        backlog: Backlog::new(&store),
         store: Arc::new(store),
         user_id: user.user_id,
         username: user.username,

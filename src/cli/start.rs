@@ -50,7 +50,10 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
         Sub::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
         Sub::Chat(args) => {
             let username = opening::username(args.who.name.clone().or(cli.who.name))?;
-            talk::chat(args, options, username, &config, &home, &runtime, ui)
+            let outcome = talk::chat(args, options, username, &config, &home, &runtime, ui);
+            // Who leaves at once waits for nothing: the journal has what is not stored.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }

@@ -54,7 +54,6 @@ pub fn chat(
         runtime,
         fail_fast: args.fail_fast,
         last: None,
-        told: false,
         approvals: Approvals::new(args.yes),
     };
     let outcome = if !args.message.is_empty() {
@@ -70,29 +69,16 @@ pub fn chat(
 
 /// Waits for what is still done in the background, unless Ctrl-C says not to.
 async fn close(chat: &mut Chat, ui: &Ui) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let learning = chat.is_learning();
-    let store = chat.memory.store.clone();
-    let closing = async {
-        let closed = chat.close();
-        tokio::pin!(closed);
-        if let Ok(notice) = tokio::time::timeout(PATIENCE, &mut closed).await {
-            return notice;
-        }
-        if learning && ui.watched() {
-            ui.note("drawing the facts from the last answer; Ctrl-C leaves at once");
-        } else if store.catches_up() && ui.watched() {
-            ui.note("tidying up the tables, which was cut short before; Ctrl-C leaves at once");
-        }
-        closed.await
-    };
+    let backlog = chat.memory.backlog.clone();
+    let waits_for = chat.waits_for();
     let notice = tokio::select! {
-        notice = closing => notice,
+        notice = ui.wait(waits_for, chat.close()) => notice,
         _ = tokio::signal::ctrl_c() => None,
     };
     if let Some(notice) = notice {
         ui.warn(&notice);
     }
+    ui.notices(&backlog.troubles());
 }
 
 /// Returns the tools that the model is offered.

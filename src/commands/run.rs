@@ -88,6 +88,7 @@ impl History {
 impl Command {
     /// Runs a command in a chat; `last` is its last turn.
     pub async fn run(self, chat: &mut Chat, last: Option<&str>, ui: &Ui) -> Result<Flow> {
+        self.catch_up(chat, ui).await;
         match self {
             Command::History(History::Facts(args)) if args.switch().is_some() => {
                 facts::switch(args.switch() == Some(true), chat, ui)?;
@@ -108,6 +109,21 @@ impl Command {
             Command::Live(command) => return command.run(chat, ui).await,
         }
         Ok(Flow::Continue)
+    }
+}
+
+impl Command {
+    /// Waits until what was said is where the command looks for it.
+    async fn catch_up(&self, chat: &Chat, ui: &Ui) {
+        let (what, backlog) = (|| Some("storing what was said last"), &chat.memory.backlog);
+        match self {
+            // These change what is stored: nothing may be on its way.
+            Command::History(History::Forget(_) | History::Cleanup(_) | History::Reindex(_)) => {
+                ui.wait(what, backlog.done()).await;
+            }
+            Command::Live(LiveCommand::Help { .. } | LiveCommand::Quit) => {}
+            _ => ui.wait(what, backlog.rows()).await,
+        }
     }
 }
 

@@ -142,19 +142,21 @@ impl Embedder for Bert {
             .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
         // Each worker takes the next text, so that a long one does not keep the others waiting.
-        let work = || {
+        let work = |worker: &ThreadPool| {
             let mut done = Vec::new();
             while let Some(&index) =
                 missing.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
             {
-                done.push(self.embed_one(texts[index]).map(|vector| (index, vector)));
+                let embed = || self.embed_one(texts[index]);
+                // One at a time, so that a question gets in between the texts of a long turn.
+                done.push(worker.install(embed).map(|vector| (index, vector)));
             }
             done
         };
         let shares: Vec<Vec<Result<_>>> = std::thread::scope(|scope| {
             let workers = self.workers.iter().take(missing.len());
             let handles: Vec<_> = workers
-                .map(|worker| scope.spawn(|| worker.install(work)))
+                .map(|worker| scope.spawn(move || work(worker)))
                 .collect();
             handles
                 .into_iter()

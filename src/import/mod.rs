@@ -321,6 +321,7 @@ impl Importer {
             session,
             interaction,
             steps: turn.steps,
+            requests: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
             erasures: 0,

@@ -67,6 +67,9 @@ pub enum ProviderError {
         reason: String,
         line: String,
     },
+    /// Whoever asked does not want it sent.
+    #[error("the request was not sent: {reason}")]
+    Withheld { reason: String },
     #[error("`{url}` is not a base URL: {reason}")]
     BadUrl { url: String, reason: String },
 }
@@ -132,7 +135,8 @@ impl ProviderError {
             }
             ProviderError::Status { .. }
             | ProviderError::Reported { .. }
-            | ProviderError::Broken { .. } => return None,
+            | ProviderError::Broken { .. }
+            | ProviderError::Withheld { .. } => return None,
         })
     }
 }

@@ -41,8 +41,6 @@ pub struct Repl<'a> {
     pub fail_fast: bool,
     /// The last turn of this conversation, which `/show` means.
     pub last: Option<String>,
-    /// Whether the person knows that turns cannot be stored.
-    pub told: bool,
     /// What tools may do without being asked for.
     pub approvals: Approvals,
 }
@@ -83,6 +81,7 @@ impl Repl<'_> {
             };
             let prompt = visible(&format!("{}{private}> ", self.chat.settings.model));
             let styled = self.ui.prompt(&prompt);
+            self.ui.notices(&self.chat.memory.backlog.troubles());
             match editor.readline(&(prompt.as_str(), styled.as_str())) {
                 Ok(mut line) => {
                     if is_dumb {
@@ -162,7 +161,23 @@ impl Repl<'_> {
             if ended {
                 return Ok(outcome);
             }
+            if !self.is_stored() {
+                return Ok(Outcome::Interrupted);
+            }
         }
+    }
+
+    /// Waits until what was said is stored: the next line of a script finds all of it. Returns false when Ctrl-C ended that.
+    fn is_stored(&self) -> bool {
+        let backlog = &self.chat.memory.backlog;
+        let stored = self.runtime.block_on(async {
+            tokio::select! {
+                _ = backlog.done() => true,
+                () = interrupt() => false,
+            }
+        });
+        self.ui.notices(&backlog.troubles());
+        stored
     }
 
     /// Answers one message.
@@ -246,14 +261,6 @@ impl Repl<'_> {
             self.ui.note(&format!(
                 "{count} secret{s} left out of what is stored; --no-redact keeps them"
             ));
-        }
-        // Once is enough, until it works again.
-        if let Some(error) = ended.unrecorded.as_ref().filter(|_| !self.told) {
-            self.ui.caution(error);
-        }
-        self.told = ended.unrecorded.is_some();
-        if let Some(error) = &ended.unembedded {
-            self.ui.caution(error);
         }
         let status = ended.interaction.status;
         self.ui.turn(&ended, &self.chat.memory.username)?;

@@ -5,7 +5,8 @@
 //! # Rooms
 //!
 //! ```text
-//!  7  mod                         the face: what the store offers, nothing else
+//!  8  mod                         the face: what the store offers, nothing else
+//!  7  backlog                     turns that are stored behind the prompt
 //!  6  upkeep moving               keeping the tables quick and sound, forgetting; histories out and in
 //!  5  writing finding             a turn on its way into the tables; reads alone
 //!  4  embedding                   texts into passages with vectors
@@ -18,6 +19,8 @@
 //! A room imports only from lower rooms; `tests/it/tidy.rs` checks it.
 
 mod open;
+
+mod backlog;
 
 mod writing;
 
@@ -36,6 +39,7 @@ mod locks;
 mod vocabulary;
 mod words;
 
+pub use backlog::Backlog;
 pub use finding::{
     By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Outline, Rows, SearchQuery,
     SessionSummary, Stats, TableStats,
@@ -45,7 +49,7 @@ pub use moving::{
     Fate, Imported, Moved, Restore, Visit, Visitor, foreign, foreign_rows, take_place,
 };
 pub use open::{Options, Store, incoming};
-pub use tables::{Base, Filter, Interaction, Me, Origin, Scope, Session, User, Whom, username};
+pub use tables::{Filter, Interaction, Me, Origin, Scope, Session, User, Whom, username};
 pub use upkeep::{Finding, Removing, State, change_embedder, examine, other_embedder};
 pub use words::{Hinted, id_of, new_id, now};
-pub use writing::{Journal, Partial, Recovered, Turn};
+pub use writing::{Partial, Recovered, SharedJournal, Turn};

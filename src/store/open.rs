@@ -223,7 +223,16 @@ impl Store {
 
     /// Returns the same store for who has closed its gate.
     pub(in crate::store) fn inside(&self, closed: &Closed) -> Store {
-        let locks = self.locks.inside(closed);
+        self.with(self.locks.inside(closed))
+    }
+
+    /// Returns the same store for work in the background: whom it has to wait for is nothing to tell a person who does not.
+    #[must_use]
+    pub fn quiet(&self) -> Store {
+        self.with(self.locks.quiet())
+    }
+
+    fn with(&self, locks: Locks) -> Store {
         Store {
             users: self.users.with(&locks),
             sessions: self.sessions.with(&locks),

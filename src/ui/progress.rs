@@ -6,6 +6,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Ui;
 
+/// How long something may take before it is said what is waited for.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// Is a bar on stderr, or nothing where nobody watches.
 pub struct Bar(ProgressBar);
 
@@ -31,6 +34,22 @@ impl Ui {
     /// Begins something of which nobody knows how long it is.
     pub fn spinner(&self, what: &str) -> Bar {
         self.begin(what, None, "{spinner} {msg} {human_pos}")
+    }
+
+    /// Waits for something, and says for what where that takes longer than a moment.
+    pub async fn wait<T>(
+        &self,
+        what: impl FnOnce() -> Option<&'static str>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(work);
+        if let Ok(done) = tokio::time::timeout(MOMENT, &mut work).await {
+            return done;
+        }
+        if let Some(what) = what().filter(|_| self.watched()) {
+            self.note(what);
+        }
+        work.await
     }
 
     fn begin(&self, what: &str, all: Option<usize>, form: &str) -> Bar {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use allm::store::{Filter, Journal, Scope, SearchQuery, Store, now};
+use allm::store::{Backlog, Filter, Scope, SearchQuery, Store, now};
 
 use crate::synthetic::{text, turn};
 use crate::{kilobytes, report};
@@ -15,7 +15,7 @@ const WINDOW: u64 = 100;
 /// Prints what recording and searching take after 100 and after 10,000 turns, and what is on the disk.
 pub async fn run(store: &Store, home: &Path, users: &[(String, String)]) {
     let filter = Filter::new(Scope::User(users[0].0.clone()));
-    let mut journal: Option<Journal> = None;
+    let (mut journal, backlog) = (None, Backlog::new(store));
     let (mut times, mut bytes, mut upkeep) = (Vec::new(), 0, Vec::new());
     let mut session = turn(0, TURNS, users).session;
     for number in 0..TURNS {
@@ -33,14 +33,7 @@ pub async fn run(store: &Store, home: &Path, users: &[(String, String)]) {
             .map(|step| step.thought.len() + step.observation.len())
             .sum::<usize>();
         let start = Instant::now();
-        store
-            .begin(&mut journal, &mut turn)
-            .await
-            .expect("a turn begins");
-        let open = journal.as_mut().expect("the journal is open");
-        let bodies = ["{}".to_owned()];
-        let recorded = store.record(open, &mut turn, &bodies, None);
-        recorded.await.expect("a turn is recorded");
+        crate::record(store, &backlog, &mut journal, turn).await;
         times.push(start.elapsed());
         if store.is_maintenance_due().await {
             let start = Instant::now();

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allm::embedder::{Lazy, Source};
-use allm::store::{By, Filter, Journal, Options, Scope, SearchQuery, Store, new_id, now};
+use allm::store::{
+    Backlog, By, Filter, Options, Scope, SearchQuery, SharedJournal, Store, Turn, new_id, now,
+};
 use chrono::TimeDelta;
 use synthetic::{Words, text, turn};
 use tokio::runtime::Runtime;
@@ -144,22 +146,30 @@ async fn history(size: u64, home: &Path) {
     println!("{:<44} {:>7.0} MB", "peak memory", peak_memory());
 }
 
+/// Records a turn, and waits until it is stored.
+async fn record(
+    store: &Store,
+    backlog: &Backlog,
+    journal: &mut Option<SharedJournal>,
+    mut turn: Turn,
+) {
+    store.begin(journal, &mut turn).expect("a turn begins");
+    let journal = journal.clone().expect("the journal is open");
+    turn.requests = vec!["{}".to_owned()];
+    let (turn, ended) = store.end(&journal, &turn);
+    backlog.push(turn, journal, ended);
+    assert!(backlog.done().await, "a turn is recorded");
+}
+
 async fn recording(store: &Store, size: u64, users: &[(String, String)]) {
-    let mut journal: Option<Journal> = None;
+    let (mut journal, backlog) = (None, Backlog::new(store));
     let mut times = Vec::new();
     for number in 0..RUNS {
         let mut turn = turn(size + number, size + RUNS, users);
         turn.session.session_id = new_id();
         turn.interaction.timestamp = now();
         let start = Instant::now();
-        store
-            .begin(&mut journal, &mut turn)
-            .await
-            .expect("a turn begins");
-        let journal = journal.as_mut().expect("the journal is open");
-        let bodies = ["{}".to_owned()];
-        let recorded = store.record(journal, &mut turn, &bodies, None);
-        recorded.await.expect("a turn is recorded");
+        record(store, &backlog, &mut journal, turn).await;
         times.push(start.elapsed());
     }
     report("record one turn, embedding apart", times);

@@ -130,6 +130,7 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
         } else {
             Vec::new()
         },
+        requests: Vec::new(),
         quotes_only: false,
         quoting: Vec::new(),
         erasures: 0,

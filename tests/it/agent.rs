@@ -368,3 +368,17 @@ async fn a_turn_that_is_dropped_in_a_tool_keeps_its_step() {
         ("Wait.", false, Some("interrupted"))
     );
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_written_down_does_not_leave() {
+    let server = scripted::ollama(None, vec![Said::Text("hello")]);
+    let agent = agent(Arc::new(at(&server)), Toolbox::default(), 8192);
+    let mut watcher = Watcher {
+        keeps: true,
+        ..Watcher::default()
+    };
+    let (result, transcript) = turn(&agent, &mut watcher).await;
+    let error = result.unwrap_err().to_string();
+    assert_eq!(error, "the request was not sent: no space left");
+    assert_eq!((bodies(&server).len(), transcript.requests.len()), (0, 0));
+}

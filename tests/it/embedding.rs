@@ -358,8 +358,9 @@ fn another_model_makes_all_vectors_anew() {
 
     // A shell that was open all the while writes no vectors of the wrong kind, and loses nothing.
     shell.type_keys("the ferry leaves at dusk\r");
-    shell.wait_for("the vectors of this store are made with `tiny@");
+    shell.wait_for("> ");
     shell.type_keys("/quit\r");
+    shell.wait_for("the vectors of this store are made with `tiny@");
     shell.exit_status();
     assert_eq!(meant(&tiny, "ferry"), 2);
 

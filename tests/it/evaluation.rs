@@ -96,6 +96,7 @@ impl Evaluation {
                 },
                 interaction,
                 steps: Vec::new(),
+                requests: Vec::new(),
                 quotes_only: false,
                 quoting: Vec::new(),
                 erasures: 0,

@@ -18,7 +18,7 @@ pub use crate::terminal::Terminal;
 const BINARY: &str = env!("CARGO_BIN_EXE_allm");
 
 /// The longest that a run may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Says something about a test to whoever runs it, also where it passes.
@@ -156,7 +156,7 @@ impl Run {
         values.remove(0)
     }
 
-    /// Runs to the end, at most a minute.
+    /// Runs to the end, at most three minutes.
     #[track_caller]
     pub fn run(mut self) -> Output {
         let stdout = Capture::new(|file| self.command.stdout(file));

@@ -274,6 +274,7 @@ fn an_id_that_several_share_lists_them() {
             session,
             interaction,
             steps: Vec::new(),
+            requests: Vec::new(),
             quotes_only: false,
             quoting: Vec::new(),
             erasures: 0,

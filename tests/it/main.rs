@@ -10,6 +10,7 @@ mod terminal;
 mod tidy;
 
 mod agent;
+mod behind;
 mod clock;
 mod compatible;
 mod contract;

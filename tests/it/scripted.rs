@@ -166,6 +166,8 @@ pub struct Watcher {
     pub notices: Vec<String>,
     pub asked: Vec<String>,
     pub approval: Option<Approval>,
+    /// Whether no request may leave.
+    pub keeps: bool,
 }
 
 impl Frontend for Watcher {
@@ -177,6 +179,11 @@ impl Frontend for Watcher {
             TurnEvent::Notice(text) => self.notices.push(text.to_owned()),
             TurnEvent::Observation(_) | TurnEvent::Retry { .. } => {}
         }
+    }
+
+    fn sends(&mut self, _body: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.keeps, "no space left");
+        Ok(())
     }
 
     fn approve(&mut self, _call: &ToolCall, preview: &Preview) -> Approval {

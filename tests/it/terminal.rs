@@ -10,7 +10,7 @@ use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use crate::harness::PAUSE;
 
 /// The longest that a terminal may stay without what is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Holds a running `allm` on a terminal; it is killed when dropped.
 pub struct Terminal {

@@ -9,7 +9,7 @@
 pub mod synthetic;
 
 use allm::embedder::{Lazy, Source};
-use allm::store::{Filter, Journal, Options, Scope, SearchQuery, Store, new_id};
+use allm::store::{Backlog, Filter, Options, Scope, SearchQuery, Store, Turn, new_id};
 use synthetic::{Words, turn};
 
 fn options(home: &tempfile::TempDir) -> Options {
@@ -48,14 +48,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     let mut late = turn(1_201, 1_202, &users);
     late.session.session_id = new_id();
     late.interaction.query = "the quokka of Rottnest".to_owned();
-    let mut journal: Option<Journal> = None;
-    store.begin(&mut journal, &mut late).await.unwrap();
-    let bodies = ["{}".to_owned()];
-    let journal = journal.as_mut().unwrap();
-    store
-        .record(journal, &mut late, &bodies, None)
-        .await
-        .unwrap();
+    store_now(&store, late).await;
     for text in ["quokka", "\"quokka of rottnest\""] {
         let found = store
             .search(&SearchQuery::new(text, filter.clone(), 3))
@@ -122,11 +115,18 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
 
 /// Stores one turn, as a run of the program does.
 async fn record(store: &Store, number: u64, users: &[(String, String)]) {
-    let mut turn = turn(number, 1_000, users);
-    let mut journal: Option<Journal> = None;
-    store.begin(&mut journal, &mut turn).await.unwrap();
-    let journal = journal.as_mut().unwrap();
-    store.record(journal, &mut turn, &[], None).await.unwrap();
+    store_now(store, turn(number, 1_000, users)).await;
+}
+
+/// Stores a turn, and waits for that.
+async fn store_now(store: &Store, mut turn: Turn) {
+    let mut journal = None;
+    store.begin(&mut journal, &mut turn).unwrap();
+    let journal = journal.unwrap();
+    let (turn, ended) = store.end(&journal, &turn);
+    let backlog = Backlog::new(store);
+    backlog.push(turn, journal, ended);
+    assert!(backlog.done().await, "{:?}", backlog.troubles());
 }
 
 // Finding M13.

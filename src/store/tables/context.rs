@@ -21,7 +21,7 @@ pub struct Base {
 }
 
 /// Is one request as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Packed {
     /// The interaction whose last request this one extends; absent in the first request of a session, and where the request
     /// before is of the same interaction.
@@ -45,20 +45,51 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+impl Packed {
+    /// Packs one request; it extends `previous`, where there is one.
+    pub fn new(previous: Option<&str>, body: &str) -> Packed {
+        let (head, tail) = previous.map_or((0, 0), |previous| shared(previous, body));
+        Packed {
+            base: None,
+            digest: None,
+            head,
+            tail,
+            text: body[head..body.len() - tail].to_owned(),
+        }
+    }
+
+    /// Returns whether it needs the request before it.
+    pub fn extends(&self) -> bool {
+        self.head + self.tail > 0
+    }
+
+    /// Puts the request together again.
+    pub fn unpack(&self, previous: &str) -> Result<String> {
+        let tail = previous
+            .len()
+            .checked_sub(self.tail)
+            .and_then(|start| previous.get(start..));
+        let (head, tail) = previous
+            .get(..self.head)
+            .zip(tail)
+            .context("the request before does not fit this one")?;
+        Ok(format!("{head}{}{tail}", self.text))
+    }
+}
+
 /// Packs the bodies of one turn, in the order they were sent, as JSON text.
 pub fn pack(bodies: &[String], base: Option<&Base>) -> String {
     let mut previous = base.map(|base| base.body.as_str());
     let mut packed = Vec::new();
     for (index, body) in bodies.iter().enumerate() {
-        let (head, tail) = previous.map_or((0, 0), |previous| shared(previous, body));
-        let base = base.filter(|_| index == 0 && head + tail > 0);
-        packed.push(Packed {
-            base: base.map(|base| base.interaction_id.clone()),
-            digest: base.map(|base| id_of(&[&base.body])),
-            head,
-            tail,
-            text: body[head..body.len() - tail].to_owned(),
-        });
+        let mut request = Packed::new(previous, body);
+        if let (0, Some(base)) = (index, base)
+            && request.extends()
+        {
+            request.base = Some(base.interaction_id.clone());
+            request.digest = Some(id_of(&[&base.body]));
+        }
+        packed.push(request);
         previous = Some(body);
     }
     serde_json::to_string(&packed).expect("strings and numbers are always JSON")
@@ -100,12 +131,7 @@ pub fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
             .map(String::as_str)
             .or(base)
             .unwrap_or_default();
-        let tail = previous
-            .len()
-            .checked_sub(request.tail)
-            .and_then(|start| previous.get(start..));
-        let (head, tail) = previous.get(..request.head).zip(tail).context(changed)?;
-        bodies.push(format!("{head}{}{tail}", request.text));
+        bodies.push(request.unpack(previous).context(changed)?);
     }
     Ok(bodies)
 }

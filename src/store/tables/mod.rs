@@ -11,7 +11,6 @@ pub mod session;
 mod table;
 mod user;
 
-pub use context::Base;
 pub use filter::{Filter, Scope, Whom, among, one_of};
 pub use interaction::{Interaction, SHOWN};
 pub use passage::{Origin, Passage};

@@ -60,13 +60,35 @@ impl Store {
     }
 
     /// Embeds what is not, and returns how many passages that were. It can be stopped at any time and goes on where it was.
-    pub async fn embed_missing(&self, mut progress: impl FnMut(usize, usize)) -> Result<usize> {
-        let all = self.unembedded().await?;
+    pub async fn embed_missing(&self, progress: impl FnMut(usize, usize)) -> Result<usize> {
+        let done = self.embed_rows(None, progress).await?;
+        self.settle().await?;
+        Ok(done)
+    }
+
+    /// Embeds what is not of some interactions. It can be stopped at any time and goes on where it was.
+    pub async fn embed_turns(&self, ids: &[String]) -> Result<()> {
+        if !ids.is_empty() {
+            self.embed_rows(Some(ids), |_, _| {}).await?;
+        }
+        Ok(())
+    }
+
+    async fn embed_rows(
+        &self,
+        ids: Option<&[String]>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<usize> {
+        let these = |filter: DfExpr| match ids {
+            Some(ids) => filter.and(among(ids)),
+            None => filter,
+        };
+        let all = self.passages.count(Some(these(wanting()))).await?;
         let (mut done, mut batches) = (0, 0);
         loop {
             let some = self
                 .passages
-                .select(Some(wanting()), &["passage_id"], None, Some(BATCH))
+                .select(Some(these(wanting())), &["passage_id"], None, Some(BATCH))
                 .await?;
             if some.is_empty() {
                 break;
@@ -90,16 +112,21 @@ impl Store {
                 self.maintain().await?;
             }
         }
-        self.embed_wholes(&self.interactions).await?;
-        self.embed_wholes(&self.react_cycles).await?;
-        self.settle().await?;
+        self.embed_wholes(&self.interactions, these).await?;
+        self.embed_wholes(&self.react_cycles, these).await?;
         Ok(done)
     }
 
     /// Makes the vectors of whole rows from those of their passages.
-    async fn embed_wholes<R: Whole>(&self, table: &Table<R>) -> Result<()> {
-        let none = Some(col(R::VECTOR).is_null());
+    async fn embed_wholes<R: Whole>(
+        &self,
+        table: &Table<R>,
+        these: impl Fn(DfExpr) -> DfExpr,
+    ) -> Result<()> {
+        let none = Some(these(col(R::VECTOR).is_null()));
         for some in table.keys(none).await?.chunks(BATCH) {
+            // A row that is read is put back before anybody can take something out of it.
+            let _pass = self.locks.enter().await?;
             let these = one_of(R::KEY, some.iter().map(String::as_str));
             let mut rows = table.whole(these).await?;
             let ids: Vec<String> = rows.iter().map(|row| row.interaction_id().into()).collect();

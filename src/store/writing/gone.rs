@@ -17,11 +17,7 @@ struct There {
 
 impl Store {
     /// Takes what was removed since a turn began out of what it has quoted, and out of the requests that were sent for it.
-    pub(in crate::store) async fn take_out_gone(
-        &self,
-        turn: &mut Turn,
-        bodies: &mut [String],
-    ) -> Result<()> {
+    pub(in crate::store) async fn take_out_gone(&self, turn: &mut Turn) -> Result<()> {
         if turn.erasures == self.locks.erasures() {
             return Ok(());
         }
@@ -56,10 +52,10 @@ impl Store {
             traces.take_out(&mut step.observation);
         }
         traces.take_out(&mut turn.interaction.response);
-        for body in bodies {
+        for body in &mut turn.requests {
             traces.take_out(body);
         }
-        // What a dead process had packed says nothing without what it was packed against.
+        // What a dead process of before had packed says nothing without what it was packed against.
         let packed = &mut turn.interaction.context_verbatim;
         if traces.take_out(&mut packed.clone()) {
             "[]".clone_into(packed);

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
+use super::coming::{Came, Coming, Partial, Sent};
 use crate::conversation::Step;
 use crate::store::words::new_id;
 
@@ -22,29 +23,11 @@ pub enum Line {
     Began(Turn),
     /// What has come of a turn that runs.
     Came(Came),
+    /// A request of a turn that runs, written before it leaves.
+    Sent(Sent),
     Ended(Turn),
     /// LanceDB has the turn of this id.
     Stored(String),
-}
-
-/// Holds what has come of a turn that runs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Partial {
-    /// All that was said since the last step.
-    pub said: String,
-    /// All that was thought since the last step.
-    pub thought: String,
-    /// The steps that have ended since the last time.
-    pub steps: Vec<Step>,
-}
-
-/// Is what has come of a turn since the last line, as far as it is new.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Came {
-    id: String,
-    /// How many bytes of what was said, and of what was thought, are on the lines before.
-    kept: (usize, usize),
-    partial: Partial,
 }
 
 /// Writes the turns of one session.
@@ -53,11 +36,7 @@ pub struct Journal {
     path: PathBuf,
     /// The turns that LanceDB does not have.
     pending: HashSet<String>,
-    /// Those of them that LanceDB could not take.
-    pub(in crate::store) waiting: Vec<Turn>,
-    /// What is written of what was said and thought in the turn that runs.
-    said: String,
-    thought: String,
+    coming: Coming,
 }
 
 impl Journal {
@@ -96,9 +75,7 @@ impl Journal {
                     file,
                     path,
                     pending: HashSet::new(),
-                    waiting: Vec::new(),
-                    said: String::new(),
-                    thought: String::new(),
+                    coming: Coming::default(),
                 });
             }
         }
@@ -107,21 +84,15 @@ impl Journal {
 
     /// Appends what is new of a turn that runs.
     pub fn note(&mut self, id: &str, partial: Partial) -> Result<()> {
-        let kept = (
-            shared(&self.said, &partial.said),
-            shared(&self.thought, &partial.thought),
-        );
-        let line = Line::Came(Came {
-            id: id.to_owned(),
-            kept,
-            partial: Partial {
-                said: partial.said[kept.0..].to_owned(),
-                thought: partial.thought[kept.1..].to_owned(),
-                steps: partial.steps,
-            },
-        });
-        (self.said, self.thought) = (partial.said, partial.thought);
+        let line = Line::Came(self.coming.came(id, partial));
         self.write(&line)
+    }
+
+    /// Appends a request of a turn that runs, before it leaves.
+    pub fn sends(&mut self, id: &str, body: String) -> Result<()> {
+        self.write(&Line::Sent(self.coming.sends(id, &body)))?;
+        self.coming.sent(id, body);
+        Ok(())
     }
 
     /// Appends a line and waits until it is on disk. When LanceDB has every turn of the journal, the journal is emptied.
@@ -144,12 +115,12 @@ impl Journal {
         match line {
             Line::Began(turn) | Line::Ended(turn) => {
                 self.pending.insert(turn.interaction.interaction_id.clone());
-                self.said.clear();
-                self.thought.clear();
+                self.coming.begin();
             }
-            Line::Came(_) => {}
+            Line::Came(_) | Line::Sent(_) => {}
             Line::Stored(id) => {
                 self.pending.remove(id);
+                self.coming.stored(id);
                 if self.pending.is_empty() {
                     self.file.set_len(0).with_context(|| {
                         format!("cannot empty the journal `{}`", self.path.display())
@@ -257,29 +228,26 @@ fn read(file: impl Read) -> Result<(Vec<Turn>, usize)> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     let mut thought = String::new();
+    let mut sent = None;
     while reader.read_until(b'\n', &mut line)? > 0 {
         match serde_json::from_slice(&line) {
             Ok(Line::Began(turn)) => {
                 turns.push(turn);
                 thought.clear();
             }
-            Ok(Line::Came(came)) => match turns.last_mut() {
-                Some(turn) if turn.interaction.interaction_id == came.id => {
-                    add(
-                        &mut turn.interaction.response,
-                        came.kept.0,
-                        &came.partial.said,
-                    );
-                    add(&mut thought, came.kept.1, &came.partial.thought);
-                    turn.steps.extend(came.partial.steps);
-                }
-                _ => unread += 1,
-            },
-            Ok(Line::Ended(turn)) => {
+            Ok(Line::Came(came)) => {
+                unread += usize::from(!came.add_to(turns.last_mut(), &mut thought));
+            }
+            Ok(Line::Sent(request)) => {
+                unread += usize::from(!request.add_to(turns.last_mut(), &mut sent));
+            }
+            Ok(Line::Ended(mut turn)) => {
                 thought.clear();
-                turns.retain(|began| {
-                    began.interaction.interaction_id != turn.interaction.interaction_id
-                });
+                let id = &turn.interaction.interaction_id;
+                let begun = turns
+                    .iter()
+                    .position(|begun| begun.interaction.interaction_id == *id);
+                turn.requests = begun.map_or_else(Vec::new, |at| turns.remove(at).requests);
                 turns.push(turn);
             }
             Ok(Line::Stored(id)) => turns.retain(|turn| turn.interaction.interaction_id != id),
@@ -300,18 +268,6 @@ fn read(file: impl Read) -> Result<(Vec<Turn>, usize)> {
         });
     }
     Ok((turns, unread))
-}
-
-/// Puts new text behind what is kept of the old.
-fn add(text: &mut String, kept: usize, new: &str) {
-    text.truncate(text.floor_char_boundary(kept));
-    text.push_str(new);
-}
-
-/// Returns how many bytes two texts share at the front, on a border of characters.
-fn shared(old: &str, new: &str) -> usize {
-    let same = old.bytes().zip(new.bytes());
-    new.floor_char_boundary(same.take_while(|(a, b)| a == b).count())
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
-//! A turn on its way into the tables: into the journal when it begins, into LanceDB when it has ended.
+//! A turn on its way into the tables: into the journal while it runs, into LanceDB when it has ended.
 
+mod coming;
 mod facts;
 mod gone;
 pub mod journal;
 pub mod passages;
 mod people;
-mod record;
+pub mod record;
 mod recovery;
 mod traces;
 mod turn;
 
-pub use journal::{Journal, Partial};
+pub use coming::Partial;
+pub use record::SharedJournal;
 pub use recovery::Recovered;
 pub use traces::Traces;
 pub use turn::Turn;

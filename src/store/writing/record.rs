@@ -1,11 +1,14 @@
-//! Writes turns: into the journal when they begin, into LanceDB when they end.
+//! Writes turns: into the journal while they run, into LanceDB when they have ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use lancedb::expr::{col, lit};
 use serde_json::json;
 
 use super::Turn;
-use super::journal::{Journal, Line, Partial};
+use super::coming::Partial;
+use super::journal::{Journal, Line};
 use super::passages::{Findable, findable};
 use super::turn::clean_step;
 use crate::conversation::Status;
@@ -15,25 +18,55 @@ use crate::store::tables::context::{Base, pack};
 use crate::store::tables::{Interaction, Origin, Passage, ReactCycle, Session};
 use crate::store::words::new_id;
 
+/// Is a journal: the turn that runs writes into it, and so do those that wait to be stored.
+pub type SharedJournal = Arc<Mutex<Journal>>;
+
+/// Says how a turn is written into the tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// The process that has said it is dead: where it is there it is whole. Of one that lives another process may have stored what
+    /// had come, and that gives way.
+    pub recovered: bool,
+    /// An attempt to write it may have left rows.
+    pub again: bool,
+    /// The vectors are left for later.
+    pub bare: bool,
+}
+
+/// Says what came of writing a turn into the tables.
+#[derive(Debug)]
+pub struct Put {
+    /// Whether it was not there yet.
+    pub new: bool,
+    /// Why it has no embeddings, if it should have.
+    pub unembedded: Option<anyhow::Error>,
+}
+
+/// Is what the next turn of a session extends: the last request of the turn that was written last.
+pub struct Last {
+    session_id: String,
+    base: Base,
+}
+
 impl Store {
-    /// Makes a turn that has just begun durable: it is in the journal, on disk, when this returns.
+    /// Makes a turn that has just begun durable: it is in the journal, on disk, when this returns. Waits for no one.
     ///
-    /// Fills in the user and the store's place.
-    pub async fn begin(&self, journal: &mut Option<Journal>, turn: &mut Turn) -> Result<()> {
-        self.attribute(turn).await?;
+    /// Fills in the store's id; the user's comes with the rows.
+    pub fn begin(&self, journal: &mut Option<SharedJournal>, turn: &mut Turn) -> Result<()> {
         turn.store.clone_from(&self.id);
         turn.erasures = self.locks.erasures();
         if journal.is_none() {
-            *journal = Some(Journal::open(&self.journals(), &turn.session.session_id)?);
+            let opened = Journal::open(&self.journals(), &turn.session.session_id)?;
+            *journal = Some(Arc::new(Mutex::new(opened)));
         }
         let journal = journal
-            .as_mut()
+            .as_ref()
             .context("the journal has just been opened")?;
-        journal.write(&Line::Began(self.cleaned(turn)))
+        locked(journal).write(&Line::Began(self.cleaned(turn)))
     }
 
     /// Makes durable what has come of a turn that runs.
-    pub fn note(&self, journal: &mut Journal, turn: &Turn, mut partial: Partial) -> Result<()> {
+    pub fn note(&self, journal: &Mutex<Journal>, id: &str, mut partial: Partial) -> Result<()> {
         let redactor = &self.options.redact;
         for text in [&mut partial.said, &mut partial.thought] {
             text.truncate(redactor.settled(text).len());
@@ -42,7 +75,19 @@ impl Store {
         for step in &mut partial.steps {
             clean_step(step, redactor);
         }
-        journal.note(&turn.interaction.interaction_id, partial)
+        locked(journal).note(id, partial)
+    }
+
+    /// Makes durable a request of a turn that runs, before it leaves.
+    pub fn sends(&self, journal: &Mutex<Journal>, id: &str, body: &str) -> Result<()> {
+        locked(journal).sends(id, self.cleaned_text(body))
+    }
+
+    /// Makes durable a turn that has ended. Returns it as it is to be stored, and whether the journal has it.
+    pub fn end(&self, journal: &Mutex<Journal>, turn: &Turn) -> (Turn, Result<()>) {
+        let cleaned = self.cleaned(turn);
+        let ended = locked(journal).write(&Line::Ended(cleaned.clone()));
+        (cleaned, ended)
     }
 
     /// Returns a turn as it is stored.
@@ -59,89 +104,62 @@ impl Store {
         text
     }
 
-    /// Stores a turn that has ended; `bodies` are the requests that were sent, and `base` is what they extend.
-    ///
-    /// The turn is in the journal, on disk, before LanceDB is asked; when LanceDB fails it stays there. Returns why the turn has
-    /// no embeddings, if so.
-    pub async fn record(
+    /// Writes a turn that has ended into the tables. Its requests extend those of the `last` turn that was written, where that is of
+    /// the same session; then it is the last.
+    pub(in crate::store) async fn put(
         &self,
-        journal: &mut Journal,
         turn: &mut Turn,
-        bodies: &[String],
-        base: Option<&Base>,
-    ) -> Result<Option<anyhow::Error>> {
-        let mut cleaned = self.cleaned(turn);
-        turn.redacted = cleaned.redacted;
-        let mut bodies: Vec<String> = bodies.iter().map(|body| self.cleaned_text(body)).collect();
+        last: &mut Option<Last>,
+        how: How,
+    ) -> Result<Put> {
         let _pass = self.locks.enter().await?;
-        let base = base.filter(|base| base.erasures == self.locks.erasures());
-        let base = base.map(|base| Base {
-            body: self.cleaned_text(&base.body),
-            ..base.clone()
-        });
-        self.take_out_gone(&mut cleaned, &mut bodies).await?;
-        cleaned.interaction.context_verbatim = pack(&bodies, base.as_ref());
-        let journaled = journal.write(&Line::Ended(cleaned.clone()));
-        let unembedded = match self.write_once(&mut cleaned).await {
-            Ok(unembedded) => unembedded,
-            Err(_) if journaled.is_err() => {
-                return journaled
-                    .map(|()| None)
-                    .context("the answer is not recorded, only its question is in the journal");
-            }
-            Err(error) => {
-                journal.waiting.push(cleaned);
-                return Err(error)
-                    .context("the turn is only in the journal, and stored when that works again");
-            }
-        };
-        // What failed before works again.
-        let mut stored = vec![turn.interaction.interaction_id.clone()];
-        while let Some(mut turn) = journal.waiting.pop() {
-            if let Err(error) = self.write_again(&mut turn).await {
-                journal.waiting.push(turn);
-                return Err(error).context("some turns before are only in the journal");
-            }
-            stored.push(turn.interaction.interaction_id);
-        }
-        self.sync(None).await?;
-        for id in stored {
-            journal.write(&Line::Stored(id))?;
-        }
-        Ok(unembedded)
-    }
-
-    /// Writes a turn of which parts, or all, may be there. Returns whether it was missing.
-    pub(in crate::store) async fn write_again(&self, turn: &mut Turn) -> Result<bool> {
+        self.attribute(turn).await?;
         let id = turn.interaction.interaction_id.clone();
         let this = col("interaction_id").eq(lit(id.as_str()));
-        if self.interactions.count(Some(this.clone())).await? > 0 {
-            return Ok(false);
+        let is_there = self.interactions.count(Some(this.clone())).await? > 0;
+        if is_there && how.recovered {
+            return Ok(Put {
+                new: false,
+                unembedded: None,
+            });
         }
         // The interaction is written last, so what is there without one is the rest of an attempt.
-        self.passages.delete(&this).await?;
-        self.react_cycles.delete(&this).await?;
-        self.write(std::slice::from_mut(turn)).await?;
-        Ok(true)
-    }
-
-    /// Writes a turn that has ended. Where another process has taken it for a dead one's and stored what had come, that gives way.
-    async fn write_once(&self, turn: &mut Turn) -> Result<Option<anyhow::Error>> {
-        let this = col("interaction_id").eq(lit(turn.interaction.interaction_id.as_str()));
-        if self.interactions.count(Some(this.clone())).await? > 0 {
+        if is_there || how.again {
             self.passages.delete(&this).await?;
             self.react_cycles.delete(&this).await?;
+        }
+        if is_there {
             self.interactions.delete(&this).await?;
         }
-        self.write(std::slice::from_mut(turn)).await
+        self.take_out_gone(turn).await?;
+        let erasures = self.locks.erasures();
+        if !turn.requests.is_empty() {
+            let last = last.as_ref().filter(|last| {
+                last.session_id == turn.session.session_id && last.base.erasures == erasures
+            });
+            let base = last.map(|last| &last.base);
+            turn.interaction.context_verbatim = pack(&turn.requests, base);
+        }
+        let unembedded = self
+            .write_all(std::slice::from_mut(turn), !how.bare)
+            .await?;
+        if let Some(body) = turn.requests.last() {
+            *last = Some(Last {
+                session_id: turn.session.session_id.clone(),
+                base: Base {
+                    interaction_id: id,
+                    body: body.clone(),
+                    erasures,
+                },
+            });
+        }
+        Ok(Put {
+            new: true,
+            unembedded,
+        })
     }
 
-    /// Writes turns in one commit a table. Returns why they have no embeddings, if so.
-    async fn write(&self, turns: &mut [Turn]) -> Result<Option<anyhow::Error>> {
-        self.write_all(turns, true).await
-    }
-
-    /// Writes turns in one commit a table, with vectors or without.
+    /// Writes turns in one commit a table, with vectors or without. Returns why they have no embeddings, if they should have.
     pub(in crate::store) async fn write_all(
         &self,
         turns: &mut [Turn],
@@ -209,6 +227,11 @@ impl Store {
         self.interactions.add(&interactions).await?;
         Ok(failure)
     }
+}
+
+/// Takes a journal; a writer that failed left whole lines.
+pub fn locked(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the row of a turn that thought or acted.

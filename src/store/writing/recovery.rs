@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::Turn;
 use super::journal::{self, Orphan};
+use super::record::How;
 use crate::store::open::Store;
 
 /// Says what was found in the journals of processes that died.
@@ -15,10 +16,14 @@ use crate::store::open::Store;
 pub struct Recovered {
     /// How many turns were added.
     pub turns: usize,
+    /// Those that were there; the vectors may be missing.
+    pub(in crate::store) known: Vec<String>,
     /// Journals with lines that could not be read, set aside.
     pub aside: Vec<std::path::PathBuf>,
     /// Why some turns are still only in their journal.
     pub failure: Option<anyhow::Error>,
+    /// Why some turns have no embeddings.
+    pub unembedded: Option<anyhow::Error>,
 }
 
 impl Store {
@@ -62,10 +67,17 @@ impl Store {
             return Ok(());
         }
         let since = orphan.turns.iter().map(turn_start).min();
+        let mut last = None;
+        let how = How {
+            recovered: true,
+            again: true,
+            bare: false,
+        };
         for mut turn in std::mem::take(&mut orphan.turns) {
-            self.attribute(&mut turn).await?;
-            self.take_out_gone(&mut turn, &mut []).await?;
-            recovered.turns += usize::from(self.write_again(&mut turn).await?);
+            match self.put(&mut turn, &mut last, how).await?.new {
+                true => recovered.turns += 1,
+                false => recovered.known.push(turn.interaction.interaction_id),
+            }
         }
         // Those that are there may not be on the disk.
         self.sync(since).await?;

@@ -19,6 +19,9 @@ pub struct Turn {
     pub session: Session,
     pub interaction: Interaction,
     pub steps: Vec<Step>,
+    /// The exact bodies of the requests that were sent; in the journal each has a line of its own.
+    #[serde(skip)]
+    pub requests: Vec<String>,
     /// The answer only quotes the history, so it is not made findable a second time.
     pub quotes_only: bool,
     /// The tools whose observations only quote the history.
@@ -56,6 +59,10 @@ impl Turn {
             .sum::<usize>();
         let steps = self.steps.iter_mut();
         count += steps.map(|step| clean_step(step, redactor)).sum::<usize>();
+        // What is in there was counted where it was said.
+        for body in &mut self.requests {
+            clean(body);
+        }
         self.redacted += count;
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{
-    Backlog, By, Filter, Options, Scope, SearchQuery, SharedJournal, Store, Turn, new_id, now,
+    Backlog, By, Filter, Mode, Options, Scope, SearchQuery, SharedJournal, Store, Turn, new_id, now,
 };
 use chrono::TimeDelta;
 use synthetic::{Words, text, turn};
@@ -131,6 +131,7 @@ async fn history(size: u64, home: &Path) {
             .expect("turns are written");
     }
     let written = start.elapsed();
+    let exact = meant(&store, &users).await;
     let start = Instant::now();
     store.maintain().await.expect("upkeep runs");
     println!(
@@ -139,6 +140,7 @@ async fn history(size: u64, home: &Path) {
         start.elapsed().as_secs_f64(),
         kilobytes(home) / size as f64
     );
+    recall(&store, &users, exact).await;
     let mine = Filter::new(Scope::User(users[0].0.clone()));
     recording(&store, size, &users).await;
     searching(&store, &mine).await;
@@ -203,20 +205,58 @@ async fn searching(store: &Store, mine: &Filter) {
         times.push(start.elapsed());
     }
     report("/similar", times);
-    let mut found = 0;
-    for seed in 0..RUNS {
-        let text = text(seed + 177, seed * 3, 10);
-        let everyone = Filter::new(Scope::Everyone);
-        found += store
-            .recall_of_index(&text, &everyone, 10)
-            .await
-            .expect("both searches run");
+}
+
+/// Returns what is found by meaning: by everyone, by the one who says least, and of one day.
+async fn meant(store: &Store, users: &[(String, String)]) -> Vec<(&'static str, Vec<Vec<String>>)> {
+    let everyone = Filter::new(Scope::Everyone);
+    let rare = users.last().expect("there are users").0.clone();
+    let until = now() - TimeDelta::days(300);
+    let day = everyone
+        .clone()
+        .within(Some(until - TimeDelta::days(1)), Some(until));
+    let mut found = Vec::new();
+    for (what, filter) in [
+        ("all users", everyone),
+        ("a rare user", Filter::new(Scope::User(rare))),
+        ("one day", day),
+    ] {
+        let mut hits = Vec::new();
+        for seed in 0..RUNS {
+            let words = text(seed + 177, seed * 3, 10);
+            let mut query = SearchQuery::new(words, filter.clone(), 10);
+            query.mode = Mode::Semantic;
+            query.min_score = Some(-1.0);
+            let found = store.search(&query).await.expect("a search runs");
+            let ids = found
+                .hits
+                .into_iter()
+                .map(|hit| hit.interaction.interaction_id);
+            hits.push(ids.collect());
+        }
+        found.push((what, hits));
     }
-    println!(
-        "{:<44} {:>7.3}",
-        "recall@10 of the vector index",
-        found as f64 / RUNS as f64 / 10.0
-    );
+    found
+}
+
+/// Prints how much of what is found without an index is found with one.
+async fn recall(
+    store: &Store,
+    users: &[(String, String)],
+    exact: Vec<(&'static str, Vec<Vec<String>>)>,
+) {
+    for ((what, exact), (_, near)) in exact.into_iter().zip(meant(store, users).await) {
+        let all: usize = exact.iter().map(Vec::len).sum();
+        let both = exact.iter().zip(&near);
+        let found: usize = both
+            .map(|(exact, near)| exact.iter().filter(|id| near.contains(id)).count())
+            .sum();
+        println!(
+            "{:<44} {:>7.3}",
+            format!("recall@10 of the vector index, {what}"),
+            found as f64 / all as f64
+        );
+    }
 }
 
 async fn listing(store: &Store, mine: &Filter) {

@@ -73,34 +73,6 @@ impl Store {
         Ok((hits, cycles))
     }
 
-    /// Returns how many of the passages closest in meaning the vector index finds among so many, for benchmarks.
-    pub async fn recall_of_index(
-        &self,
-        text: &str,
-        filter: &Filter,
-        limit: usize,
-    ) -> Result<usize> {
-        let vector = self.embed_whole(text).await?;
-        let expr = || filter.expr();
-        let columns = ["passage_id"];
-        let near = self
-            .passages
-            .nearest("embedding", &vector, expr(), &columns, limit)
-            .await?;
-        let exact = self
-            .passages
-            .nearest_exactly("embedding", &vector, expr(), &columns, limit)
-            .await?;
-        let exact: Vec<String> = exact
-            .into_iter()
-            .map(|(passage, _)| passage.passage_id)
-            .collect();
-        Ok(near
-            .iter()
-            .filter(|(passage, _)| exact.contains(&passage.passage_id))
-            .count())
-    }
-
     async fn similar(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<Hit>> {
         let found = self
             .interactions

@@ -1,7 +1,10 @@
 //! Indices: made when a table has grown enough, and brought up to date in the background. New rows are found at once all the same:
 //! what no index covers is looked through.
 
+use std::panic::AssertUnwindSafe;
+
 use anyhow::{Context, Result};
+use futures::FutureExt;
 use lancedb::DistanceType;
 use lancedb::index::Index;
 use lancedb::index::scalar::{BTreeIndexBuilder, BitmapIndexBuilder, FtsIndexBuilder};
@@ -58,48 +61,201 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
         let made = table.create_index(&[*column], index).execute().await;
         made.with_context(|| format!("cannot index `{column}` of `{}`", R::NAME))?;
     }
-    let Err(error) = update(table, columns).await else {
+    // One that fails keeps no other from its update.
+    let (mut result, mut others) = (Ok(()), Vec::new());
+    for index in table.list_indices().await? {
+        let kind = columns
+            .iter()
+            .find(|(column, _)| index.columns.iter().any(|known| known == column))
+            .map(|(_, kind)| *kind);
+        match kind {
+            Some(Kind::Meaning) => result = result.and(update_vectors(table, index.name).await),
+            Some(Kind::Words) => result = result.and(update_words(table, index.name).await),
+            _ => others.push(index.name),
+        }
+    }
+    if !others.is_empty() {
+        result = result.and(update(table, others).await.map_err(Into::into));
+    }
+    result
+}
+
+/// Brings indices up to date, in one commit.
+async fn update(table: &lancedb::Table, names: Vec<String>) -> lancedb::Result<()> {
+    let these = OptimizeOptions::default().index_names(names);
+    table.optimize(OptimizeAction::Index(these)).await?;
+    Ok(())
+}
+
+/// Brings a full-text index up to date. One that cannot be merged with what is new is dropped, and made anew in the next round; until
+/// then the rows are looked through.
+async fn update_words(table: &lancedb::Table, name: String) -> Result<()> {
+    // LanceDB has been known to panic here.
+    let updating = AssertUnwindSafe(update(table, vec![name.clone()])).catch_unwind();
+    match updating.await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) if !is_broken(&error) => return Err(error.into()),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    Ok(table.drop_index(&name).await?)
+}
+
+/// Returns whether an error says that an index does not fit together, and not that the disk is full or another writer was quicker.
+fn is_broken(error: &lancedb::Error) -> bool {
+    use lance_core::Error;
+    let lancedb::Error::Lance { source } = error else {
+        return false;
+    };
+    matches!(
+        source,
+        Error::Index { .. }
+            | Error::Internal { .. }
+            | Error::Arrow { .. }
+            | Error::Schema { .. }
+            | Error::CorruptFile { .. }
+    )
+}
+
+/// Brings an index of vectors up to date. It grows by a part of its own with each update, and each part costs a search as much as all the
+/// others: it is updated when much is new, and then put together.
+async fn update_vectors(table: &lancedb::Table, name: String) -> Result<()> {
+    let Some(covers) = table.index_stats(&name).await? else {
         return Ok(());
     };
-    // Another writer was quicker: the next round does it.
-    if format!("{error:?}").contains("Conflict") {
-        return Err(error);
-    }
-    // A full-text index that cannot be merged is made anew in the next round; until then the rows are looked through.
-    let is_words = |column: &String| columns.contains(&(column.as_str(), Kind::Words));
-    for index in table.list_indices().await? {
-        if index.columns.iter().any(is_words) {
-            table.drop_index(&index.name).await?;
-        }
+    let parts = covers.num_indices.unwrap_or(1);
+    let new = covers.num_unindexed_rows;
+    if parts > 1 || new >= MANY_NEW.max(covers.num_indexed_rows / 100) {
+        let whole = OptimizeOptions::merge(usize::try_from(parts)?.max(1));
+        let whole = whole.with_partition_rebalancing();
+        let whole = whole.index_names(vec![name]);
+        table.optimize(OptimizeAction::Index(whole)).await?;
     }
     Ok(())
 }
 
-/// Brings the indices up to date. Those of vectors grow by a part of their own with each update, and each part costs a search as much
-/// as all the others: they are updated when much is new, and then put together.
-async fn update(table: &lancedb::Table, columns: &[(&str, Kind)]) -> Result<()> {
-    let is_meaning = |column: &String| columns.contains(&(column.as_str(), Kind::Meaning));
-    let mut others = Vec::new();
-    for index in table.list_indices().await? {
-        if !index.columns.iter().any(is_meaning) {
-            others.push(index.name);
-            continue;
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use lance_core::Error;
+    use lancedb::Connection;
+    use lancedb::arrow::arrow_schema::Field;
+    use lancedb::expr::{col, lit};
+    use serde::{Deserialize, Serialize};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::locks::Locks;
+    use crate::store::tables::table::{text, vector};
+
+    const DIMENSION: usize = 16;
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Row {
+        owner: String,
+        said: String,
+        meant: Option<Vec<f32>>,
+    }
+
+    impl Record for Row {
+        const NAME: &'static str = "rows";
+        const KEY: &'static str = "said";
+
+        fn key(&self) -> &str {
+            &self.said
         }
-        let Some(covers) = table.index_stats(&index.name).await? else {
-            continue;
+
+        fn columns(dimension: usize) -> Vec<Field> {
+            vec![text("owner"), text("said"), vector("meant", dimension)]
+        }
+    }
+
+    async fn open(folder: &TempDir) -> Table<Row> {
+        let place = folder.path().join("tables").display().to_string();
+        let connection: Connection = lancedb::connect(&place).execute().await.unwrap();
+        let locks = Locks::new(folder.path().join("tables."), Arc::new(|_| {}));
+        Table::open(&connection, DIMENSION, &locks).await.unwrap()
+    }
+
+    /// Returns rows with random vectors, of which every hundredth is a rare owner's.
+    fn rows(count: usize) -> Vec<Row> {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut row = |at: usize| Row {
+            owner: if at.is_multiple_of(100) {
+                "rare"
+            } else {
+                "busy"
+            }
+            .to_owned(),
+            said: format!("word {at}"),
+            meant: Some((0..DIMENSION).map(|_| random.f32() - 0.5).collect()),
         };
-        let parts = covers.num_indices.unwrap_or(1);
-        let new = covers.num_unindexed_rows;
-        if parts > 1 || new >= MANY_NEW.max(covers.num_indexed_rows / 100) {
-            let whole = OptimizeOptions::merge(usize::try_from(parts)?.max(1));
-            let whole = whole.with_partition_rebalancing();
-            let names = whole.index_names(vec![index.name]);
-            table.optimize(OptimizeAction::Index(names)).await?;
+        (0..count).map(&mut row).collect()
+    }
+
+    // Finding M17.
+    #[tokio::test]
+    async fn a_narrow_filter_finds_all_its_rows_whatever_part_of_the_index_they_are_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = open(&folder).await;
+        table.add(&rows(4_000)).await.unwrap();
+        let vectors = IvfRqIndexBuilder::default().distance_type(DistanceType::Cosine);
+        // As many as some 400,000 rows have.
+        let parts = Index::IvfRq(vectors.num_partitions(96));
+        let made = table.inner.create_index(&["meant"], parts).execute();
+        made.await.unwrap();
+        let rare = col("owner").eq(lit("rare"));
+        for (limit, all) in [(40, 40), (60, 40), (20, 20)] {
+            let near = table.nearest(
+                "meant",
+                &[0.25; DIMENSION],
+                Some(rare.clone()),
+                &["owner"],
+                limit,
+            );
+            assert_eq!(near.await.unwrap().len(), all);
         }
     }
-    if !others.is_empty() {
-        let others = OptimizeOptions::default().index_names(others);
-        table.optimize(OptimizeAction::Index(others)).await?;
+
+    // Finding M18.
+    #[tokio::test]
+    async fn what_goes_wrong_elsewhere_leaves_the_full_text_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = [("owner", Kind::Few), ("said", Kind::Words)];
+        let table = open(&folder).await;
+        table.add(&rows(1_100)).await.unwrap();
+        maintain(&table, &columns).await.unwrap();
+        let files = || -> HashSet<PathBuf> {
+            let files = fs::read_dir(folder.path().join("tables/rows.lance/data")).unwrap();
+            files.map(|file| file.unwrap().path()).collect()
+        };
+        let before = files();
+        table.add(&rows(10)).await.unwrap();
+        let new = files().difference(&before).next().unwrap().clone();
+        // A disk that cannot be read for a while.
+        fs::rename(&new, folder.path().join("away")).unwrap();
+        maintain(&table, &columns).await.unwrap_err();
+        let left = table.inner.list_indices().await.unwrap();
+        assert!(
+            left.iter().any(|index| index.columns == ["said"]),
+            "{left:?}"
+        );
     }
-    Ok(())
+
+    // Finding M18.
+    #[test]
+    fn only_an_index_that_does_not_fit_together_is_broken() {
+        let lance = |source| lancedb::Error::Lance { source };
+        assert!(is_broken(&lance(Error::index("a posting list ends early"))));
+        assert!(is_broken(&lance(Error::internal("no such token"))));
+        assert!(!is_broken(&lance(Error::io("no space left on device"))));
+        let conflict = Error::retryable_commit_conflict_source(1, "another writer".into());
+        assert!(!is_broken(&lance(conflict)));
+        let message = "the task was cancelled".to_owned();
+        assert!(!is_broken(&lancedb::Error::Runtime { message }));
+    }
 }

@@ -13,7 +13,7 @@ use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
 use lancedb::query::{
-    ColumnOrdering, ExecutableQuery, QueryBase, QueryExecutionOptions, Select, VectorQuery,
+    ColumnOrdering, ExecutableQuery, Query, QueryBase, QueryExecutionOptions, Select,
 };
 use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::store::locks::Locks;
 use crate::store::words::Hinted;
 
-/// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into.
+/// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into at least.
 const REFINED: usize = 200;
 const PROBES: usize = 48;
 
@@ -180,10 +180,7 @@ impl<R: Record> Table<R> {
         limit: Option<usize>,
     ) -> Result<Vec<R>> {
         let _pass = self.locks.enter().await?;
-        let mut query = self.inner.query().select(Select::columns(columns));
-        if let Some(filter) = filter {
-            query = query.only_if_expr(filter);
-        }
+        let mut query = self.query(filter, columns);
         if let Some(order) = order {
             query = query.order_by(Some(vec![match order {
                 Order::Ascending(column) => ColumnOrdering::asc_nulls_last(column.to_owned()),
@@ -197,19 +194,45 @@ impl<R: Record> Table<R> {
         read(R::NAME, &batches)
     }
 
-    /// Returns what a few columns hold in the rows that match: quicker than [`Table::select`] where these are many.
+    /// Returns what a few columns hold in the rows that match, in small structs of the caller.
     pub async fn columns<T: DeserializeOwned>(
         &self,
         filter: Option<DfExpr>,
         columns: &[&str],
     ) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        let take = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        self.each(filter, columns, take).await?;
+        Ok(rows)
+    }
+
+    /// Hands over what a few columns hold in the rows that match, with only some rows in memory at a time.
+    pub async fn each<T: DeserializeOwned>(
+        &self,
+        filter: Option<DfExpr>,
+        columns: &[&str],
+        mut take: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
         let _pass = self.locks.enter().await?;
-        let mut query = self.inner.query().select(Select::columns(columns));
-        if let Some(filter) = filter {
-            query = query.only_if_expr(filter);
+        let query = self.query(filter, columns);
+        let mut batches = query.execute_with_options(in_parts()).await?;
+        while let Some(batch) = batches.try_next().await? {
+            for row in read(R::NAME, &[batch])? {
+                take(row)?;
+            }
         }
-        let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
-        read(R::NAME, &batches)
+        Ok(())
+    }
+
+    fn query(&self, filter: Option<DfExpr>, columns: &[&str]) -> Query {
+        let query = self.inner.query().select(Select::columns(columns));
+        match filter {
+            Some(filter) => query.only_if_expr(filter),
+            None => query,
+        }
     }
 
     /// Returns the keys of the rows that match.
@@ -231,44 +254,20 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
-        // An index keeps the vectors coarsely; the best of them are compared exactly.
-        let query = self.inner.query().nearest_to(vector)?;
-        let factor = u32::try_from(REFINED.div_ceil(limit.max(1)).max(2))?;
-        let query = query.refine_factor(factor).nprobes(PROBES)?;
-        self.near(query, column, filter, columns, limit).await
-    }
-
-    /// Does the same without an index.
-    pub async fn nearest_exactly(
-        &self,
-        column: &str,
-        vector: &[f32],
-        filter: Option<DfExpr>,
-        columns: &[&str],
-        limit: usize,
-    ) -> Result<Vec<(R, f32)>> {
-        let query = self.inner.query().nearest_to(vector)?.bypass_vector_index();
-        self.near(query, column, filter, columns, limit).await
-    }
-
-    async fn near(
-        &self,
-        query: VectorQuery,
-        column: &str,
-        filter: Option<DfExpr>,
-        columns: &[&str],
-        limit: usize,
-    ) -> Result<Vec<(R, f32)>> {
         let _pass = self.locks.enter().await?;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
-        let mut query = query
+        // An index keeps the vectors coarsely; the best of them are compared exactly.
+        let factor = u32::try_from(REFINED.div_ceil(limit.max(1)).max(2))?;
+        // Without a limit to its parts it looks into more of them until it has enough rows of those that the filter lets through.
+        let query = self
+            .query(filter, &columns)
+            .nearest_to(vector)?
             .column(column)
             .distance_type(DistanceType::Cosine)
-            .select(Select::columns(&columns))
+            .refine_factor(factor)
+            .minimum_nprobes(PROBES)?
+            .maximum_nprobes(None)?
             .limit(limit);
-        if let Some(filter) = filter {
-            query = query.only_if_expr(filter);
-        }
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
         let mut distances: Vec<f32> = Vec::new();
         for batch in &batches {
@@ -293,9 +292,7 @@ impl<R: Record> Table<R> {
         if let Some(filter) = filter {
             query = query.only_if_expr(filter);
         }
-        let mut options = QueryExecutionOptions::default();
-        options.max_batch_length = 512;
-        let batches = query.execute_with_options(options).await?;
+        let batches = query.execute_with_options(in_parts()).await?;
         Ok(batches.map(|batch| read(R::NAME, &[batch?])))
     }
 
@@ -323,11 +320,8 @@ impl<R: Record> Table<R> {
             .with_operator(operator);
         let words = FullTextSearchQuery::new_query(FtsQuery::Match(words));
         let columns: Vec<&str> = columns.iter().copied().chain(["_score"]).collect();
-        let mut query = self.inner.query().full_text_search(words);
-        query = query.select(Select::columns(&columns)).limit(limit);
-        if let Some(filter) = filter {
-            query = query.only_if_expr(filter);
-        }
+        let query = self.query(filter, &columns).full_text_search(words);
+        let query = query.limit(limit);
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;
         read(R::NAME, &batches)
     }
@@ -338,6 +332,13 @@ impl<R: Record> Table<R> {
         let filter = filter.as_ref().map(expr_to_sql_string).transpose()?;
         Ok(self.inner.count_rows(filter).await?)
     }
+}
+
+/// Says how rows are read where all of them would not fit into memory.
+fn in_parts() -> QueryExecutionOptions {
+    let mut options = QueryExecutionOptions::default();
+    options.max_batch_length = 512;
+    options
 }
 
 /// Says how rows are sorted.

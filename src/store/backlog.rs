@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::open::Store;
 use super::writing::journal::Line;
-use super::writing::passages::findable;
+use super::writing::passages::{embedded_of, findable};
 use super::writing::record::{How, Last, Put, SharedJournal, locked};
 use super::writing::{Recovered, Turn};
 
@@ -252,7 +252,7 @@ fn told(error: anyhow::Error, unwritten: Option<anyhow::Error>) -> anyhow::Error
 fn is_long(turn: &Turn) -> bool {
     let passages = findable(turn)
         .iter()
-        .map(|findable| (findable.text.len() / PASSAGE + 1).min(findable.embedded))
+        .map(|(origin, text)| (text.len() / PASSAGE + 1).min(embedded_of(*origin)))
         .sum::<usize>();
     passages > AT_ONCE
 }

@@ -1,16 +1,17 @@
 //! Turns texts into passages with vectors.
 
-use anyhow::{Context, Result, bail};
-
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, bail};
 
 use crate::embedder::argument;
 use crate::store::open::Store;
-use crate::store::tables::registry;
+use crate::store::tables::{Passage, registry};
 use crate::store::words::Hinted;
 
-/// Holds the passages of one text; a vector is missing where none was asked for.
-pub type Embedded = Vec<(String, Option<Vec<f32>>)>;
+/// The longest text that is looked for whole, in bytes: some four passages.
+const LONGEST_QUERY: usize = 4 << 10;
 
 impl Store {
     /// Makes sure that the vectors of the store are still of the model that it was opened with.
@@ -35,49 +36,20 @@ impl Store {
         Ok(())
     }
 
-    /// Cuts texts into passages and embeds the first of each, as many as its number says, away from the async threads.
-    pub(in crate::store) async fn embed(
-        &self,
-        texts: Vec<(String, usize)>,
-    ) -> Result<Vec<Embedded>> {
-        self.check_embedder().await?;
+    /// Cuts texts into passages, away from the async threads.
+    pub(in crate::store) async fn cut(&self, texts: Vec<String>) -> Result<Vec<Vec<String>>> {
         let embedder = self.options.embedder.clone();
         let work = move || {
             let embedder = embedder.get()?;
-            let mut cut = Vec::new();
-            for (text, embedded) in &texts {
-                cut.push((embedder.passages(text)?, *embedded));
-            }
-            let wanted: Vec<&str> = cut
-                .iter()
-                .flat_map(|(pieces, embedded)| pieces.iter().take(*embedded).copied())
-                .collect();
-            let mut vectors = embedder.embed(&wanted)?.into_iter();
-            let embedded = |(pieces, embedded): (Vec<&str>, usize)| {
-                let pieces = pieces.into_iter().enumerate();
-                pieces
-                    .map(|(at, piece)| {
-                        let vector = if at < embedded { vectors.next() } else { None };
-                        (piece.to_owned(), vector)
-                    })
-                    .collect()
+            let cut = |text: &String| {
+                let pieces = embedder.passages(text)?.into_iter();
+                Ok(pieces.map(str::to_owned).collect())
             };
-            Ok(cut.into_iter().map(embedded).collect())
+            texts.iter().map(cut).collect()
         };
         tokio::task::spawn_blocking(work)
             .await
             .context("the embedder failed")?
-    }
-
-    /// Cuts texts into passages and embeds none of them.
-    pub(in crate::store) async fn cut(
-        &self,
-        mut texts: Vec<(String, usize)>,
-    ) -> Result<Vec<Embedded>> {
-        for (_, embedded) in &mut texts {
-            *embedded = 0;
-        }
-        self.embed(texts).await
     }
 
     /// Returns one vector for each passage.
@@ -94,23 +66,43 @@ impl Store {
             .context("the embedder failed")?
     }
 
-    /// Returns one vector for a whole text.
-    pub(in crate::store) async fn embed_whole(&self, text: &str) -> Result<Vec<f32>> {
-        let embedded = self.embed(vec![(text.to_owned(), usize::MAX)]).await?;
-        match mean(
-            embedded
-                .iter()
-                .flatten()
-                .filter_map(|(_, vector)| vector.as_ref()),
-        ) {
+    /// Returns one vector for what is looked for.
+    pub(in crate::store) async fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
+        let pieces = self.cut(vec![ends(text).into_owned()]).await?;
+        let pieces: Vec<&str> = pieces.iter().flatten().map(String::as_str).collect();
+        let vectors = self.embed_pieces(&pieces).await?;
+        match mean(vectors.iter()) {
             Some(mean) => Ok(mean),
             None => bail!("there is nothing to look for in `{}`", text.trim()),
         }
     }
 }
 
+/// Returns what of a text is looked for, its beginning and its end: whoever pastes a whole log asks before it or after it, and each
+/// passage of it costs a fraction of a second.
+pub fn ends(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST_QUERY {
+        return Cow::Borrowed(text);
+    }
+    let head = text.floor_char_boundary(LONGEST_QUERY / 2);
+    let tail = text.ceil_char_boundary(text.len() - LONGEST_QUERY / 2 + 1);
+    Cow::Owned(format!("{}\n{}", &text[..head], &text[tail..]))
+}
+
+/// Returns the vector of all that was said in an interaction, or of all that was thought and seen, from its passages.
+pub fn whole<'p>(
+    passages: impl IntoIterator<Item = &'p Passage>,
+    is_said: bool,
+) -> Option<Vec<f32>> {
+    let of_it = passages.into_iter().filter(|passage| {
+        let origin = passage.origin();
+        origin.is_some_and(|origin| origin.is_said() == is_said)
+    });
+    mean(of_it.filter_map(|passage| passage.embedding.as_ref()))
+}
+
 /// Returns the mean of unit vectors, scaled to length 1; `None` without vectors.
-pub fn mean<'v>(mut vectors: impl Iterator<Item = &'v Vec<f32>>) -> Option<Vec<f32>> {
+fn mean<'v>(mut vectors: impl Iterator<Item = &'v Vec<f32>>) -> Option<Vec<f32>> {
     let mut sum = vectors.next()?.clone();
     for vector in vectors {
         sum.iter_mut().zip(vector).for_each(|(a, b)| *a += b);
@@ -120,4 +112,20 @@ pub fn mean<'v>(mut vectors: impl Iterator<Item = &'v Vec<f32>>) -> Option<Vec<f
         *x /= length;
     }
     Some(sum).filter(|_| length > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding M16.
+    #[test]
+    fn of_a_long_query_its_ends_are_looked_for() {
+        assert_eq!(ends("why?"), "why?");
+        let log = format!("why?{}how?", "é".repeat(1 << 20));
+        let cut = ends(&log);
+        assert!(cut.len() <= LONGEST_QUERY && cut.len() > LONGEST_QUERY - 8);
+        assert!(cut.starts_with("why?é") && cut.ends_with("éhow?"));
+        assert_eq!(ends(&cut), cut);
+    }
 }

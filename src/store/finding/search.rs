@@ -117,7 +117,7 @@ impl Store {
         let mut found = Found::default();
         let mut vector = None;
         if query.mode != Mode::Text {
-            match self.embed_whole(&query.text).await {
+            match self.embed_query(&query.text).await {
                 Ok(embedded) => vector = Some(embedded),
                 Err(error) if query.mode == Mode::Semantic => return Err(error),
                 Err(error) => found

@@ -36,7 +36,7 @@ impl Store {
         filter: &Filter,
         limit: usize,
     ) -> Result<(Vec<Hit>, Vec<CycleHit>)> {
-        let vector = self.embed_whole(text).await?;
+        let vector = self.embed_query(text).await?;
         let hits = self.similar(&vector, filter, limit).await?;
         Ok((hits, self.similar_cycles(&vector, filter, limit).await?))
     }

@@ -1,35 +1,53 @@
 //! Makes the vectors that are missing: of turns that were recorded while the embedder failed, or brought in without vectors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 use lancedb::expr::{DfExpr, col, lit};
+use serde::Deserialize;
 
-use crate::store::embedding::mean;
+use crate::store::embedding::whole;
 use crate::store::open::Store;
 use crate::store::tables::{
     Interaction, Origin, Passage, ReactCycle, Record, Table, among, one_of,
 };
-use crate::store::writing::passages::{EMBEDDED_IN_ALL, EMBEDDED_OF_TEXT};
 
-/// How many passages are embedded before they are written: some seconds of work.
+/// How many passages are embedded before they are written, at least: some seconds of work.
 const BATCH: usize = 128;
 /// How many batches leave the tables in need of upkeep.
 const UPKEEP: usize = 32;
+
+/// Holds an id.
+#[derive(Deserialize)]
+struct Id {
+    interaction_id: String,
+}
+
+/// Is what is known of the passages that should have a vector and have none.
+#[derive(Default)]
+struct Missing {
+    /// How many there are of each interaction.
+    count: BTreeMap<String, usize>,
+    /// The interactions whose observations have the vectors that they are to have.
+    ///
+    /// In stores of before, positions do not tell which these are. But those of one turn are always made together, here as well: where
+    /// there is one, none is missing.
+    seen: HashSet<String>,
+}
 
 /// Is a row whose vector is the mean of those of passages.
 trait Whole: Record {
     /// The column of the vector.
     const VECTOR: &'static str;
-    /// What the passages are pieces of.
-    const OF: &'static [Origin];
+    /// Whether these are of what was said, and not of what was thought or seen.
+    const SAID: bool;
     fn interaction_id(&self) -> &str;
     fn set_vector(&mut self, vector: Vec<f32>);
 }
 
 impl Whole for Interaction {
     const VECTOR: &'static str = "context_embedding";
-    const OF: &'static [Origin] = &[Origin::Query, Origin::Response, Origin::Fact];
+    const SAID: bool = true;
 
     fn interaction_id(&self) -> &str {
         &self.interaction_id
@@ -42,7 +60,7 @@ impl Whole for Interaction {
 
 impl Whole for ReactCycle {
     const VECTOR: &'static str = "scratchpad_embedding";
-    const OF: &'static [Origin] = &[Origin::Thought, Origin::Observation];
+    const SAID: bool = false;
 
     fn interaction_id(&self) -> &str {
         &self.interaction_id
@@ -56,7 +74,46 @@ impl Whole for ReactCycle {
 impl Store {
     /// Counts the passages without a vector that should have one.
     pub async fn unembedded(&self) -> Result<usize> {
-        self.passages.count(Some(wanting())).await
+        Ok(self.missing(None).await?.count.values().sum())
+    }
+
+    /// Looks for what is missing, of these interactions or of all.
+    async fn missing(&self, ids: Option<&[String]>) -> Result<Missing> {
+        #[derive(Deserialize)]
+        struct Row {
+            interaction_id: String,
+            source: String,
+        }
+        let mut missing = Missing::default();
+        let mut observed: BTreeMap<String, usize> = BTreeMap::new();
+        let columns = ["interaction_id", "source"];
+        let take = |row: Row| {
+            let counts = match row.source == Origin::Observation.as_str() {
+                true => &mut observed,
+                false => &mut missing.count,
+            };
+            *counts.entry(row.interaction_id).or_default() += 1;
+            Ok(())
+        };
+        let wanting = Some(of(ids, wanting()));
+        self.passages.each(wanting, &columns, take).await?;
+        let ids: Vec<String> = observed.keys().cloned().collect();
+        for some in ids.chunks(1_000) {
+            let source = col("source").eq(lit(Origin::Observation.as_str()));
+            let made = among(some).and(source).and(col("embedding").is_not_null());
+            let made: Vec<Id> = self
+                .passages
+                .columns(Some(made), &["interaction_id"])
+                .await?;
+            missing
+                .seen
+                .extend(made.into_iter().map(|row| row.interaction_id));
+        }
+        observed.retain(|id, _| !missing.seen.contains(id));
+        for (id, count) in observed {
+            *missing.count.entry(id).or_default() += count;
+        }
+        Ok(missing)
     }
 
     /// Embeds what is not, and returns how many passages that were. It can be stopped at any time and goes on where it was.
@@ -76,35 +133,30 @@ impl Store {
 
     async fn embed_rows(
         &self,
-        ids: Option<&[String]>,
+        of: Option<&[String]>,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<usize> {
-        let these = |filter: DfExpr| match ids {
-            Some(ids) => filter.and(among(ids)),
-            None => filter,
-        };
-        let all = self.passages.count(Some(these(wanting()))).await?;
+        let Missing { count, seen } = self.missing(of).await?;
+        let all = count.values().sum();
         let (mut done, mut batches) = (0, 0);
-        loop {
-            let some = self
-                .passages
-                .select(Some(these(wanting())), &["passage_id"], None, Some(BATCH))
-                .await?;
-            if some.is_empty() {
-                break;
+        let mut left = count.into_iter().peekable();
+        while left.peek().is_some() {
+            let (mut ids, mut size) = (Vec::new(), 0);
+            while let Some((id, count)) = left.next_if(|_| size < BATCH) {
+                ids.push(id);
+                size += count;
             }
-            let ids = some.iter().map(|passage| lit(passage.passage_id.as_str()));
-            let these = lancedb::expr::is_in(col("passage_id"), ids.collect());
-            let mut passages = self.passages.whole(these).await?;
-            let texts: Vec<&str> = passages
-                .iter()
-                .map(|passage| passage.text.as_str())
-                .collect();
-            let vectors = self.embed_pieces(&texts).await?;
-            for (passage, vector) in passages.iter_mut().zip(vectors) {
-                passage.embedding = Some(vector);
+            let mut passages = self.passages.whole(among(&ids).and(wanting())).await?;
+            passages.retain(|passage| {
+                passage.origin() != Some(Origin::Observation)
+                    || !seen.contains(&passage.interaction_id)
+            });
+            if passages.is_empty() {
+                // Another process was quicker.
+                continue;
             }
-            self.passages.replace("passage_id", &passages).await?;
+            self.embed(passages.iter_mut()).await?;
+            self.passages.replace(Passage::KEY, &passages).await?;
             done += passages.len();
             progress(done, all);
             batches += 1;
@@ -112,8 +164,8 @@ impl Store {
                 self.maintain().await?;
             }
         }
-        self.embed_wholes(&self.interactions, these).await?;
-        self.embed_wholes(&self.react_cycles, these).await?;
+        self.embed_wholes(&self.interactions, of).await?;
+        self.embed_wholes(&self.react_cycles, of).await?;
         Ok(done)
     }
 
@@ -121,22 +173,20 @@ impl Store {
     async fn embed_wholes<R: Whole>(
         &self,
         table: &Table<R>,
-        these: impl Fn(DfExpr) -> DfExpr,
+        ids: Option<&[String]>,
     ) -> Result<()> {
-        let none = Some(these(col(R::VECTOR).is_null()));
+        let none = Some(of(ids, col(R::VECTOR).is_null()));
         for some in table.keys(none).await?.chunks(BATCH) {
             // A row that is read is put back before anybody can take something out of it.
             let _pass = self.locks.enter().await?;
             let these = one_of(R::KEY, some.iter().map(String::as_str));
             let mut rows = table.whole(these).await?;
             let ids: Vec<String> = rows.iter().map(|row| row.interaction_id().into()).collect();
-            let vectors = self.means(&ids, R::OF).await?;
-            rows.retain_mut(|row| match vectors.get(row.interaction_id()) {
-                Some(vector) => {
-                    row.set_vector(vector.clone());
-                    true
-                }
-                None => false,
+            let passages = self.embedded(&ids).await?;
+            rows.retain_mut(|row| {
+                let passages = passages.get(row.interaction_id());
+                let vector = passages.and_then(|passages| whole(passages, R::SAID));
+                vector.map(|vector| row.set_vector(vector)).is_some()
             });
             if !rows.is_empty() {
                 table.replace(R::KEY, &rows).await?;
@@ -145,40 +195,32 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the mean vector of the passages of each of these interactions.
-    async fn means(&self, ids: &[String], origins: &[Origin]) -> Result<HashMap<String, Vec<f32>>> {
+    /// Returns the passages of these interactions that have a vector.
+    async fn embedded(&self, ids: &[String]) -> Result<HashMap<String, Vec<Passage>>> {
         let columns = ["interaction_id", "source", "embedding"];
-        let passages: Vec<Passage> = self
+        let these = among(ids).and(col("embedding").is_not_null());
+        let mut embedded: HashMap<String, Vec<Passage>> = HashMap::new();
+        for passage in self
             .passages
-            .select(Some(among(ids)), &columns, None, None)
-            .await?;
-        let mut vectors: HashMap<String, Vec<Vec<f32>>> = HashMap::new();
-        for passage in passages {
-            let counts = origins
-                .iter()
-                .any(|origin| passage.source == origin.as_str());
-            if let (true, Some(vector)) = (counts, passage.embedding) {
-                vectors
-                    .entry(passage.interaction_id)
-                    .or_default()
-                    .push(vector);
-            }
+            .select(Some(these), &columns, None, None)
+            .await?
+        {
+            let id = passage.interaction_id.clone();
+            embedded.entry(id).or_default().push(passage);
         }
-        Ok(vectors
-            .into_iter()
-            .filter_map(|(id, vectors)| Some((id, mean(vectors.iter())?)))
-            .collect())
+        Ok(embedded)
+    }
+}
+
+/// Narrows a filter down to some interactions, if some are meant.
+fn of(ids: Option<&[String]>, filter: DfExpr) -> DfExpr {
+    match ids {
+        Some(ids) => filter.and(among(ids)),
+        None => filter,
     }
 }
 
 /// The passages without a vector that should have one: of long texts the later ones have none by design.
 fn wanting() -> DfExpr {
-    let below = |most: usize| col("position").lt(lit(i32::try_from(most).unwrap_or(i32::MAX)));
-    let observation = || lit(Origin::Observation.as_str());
-    let said = col("source").not_eq(observation());
-    let observed = col("source").eq(observation());
-    let wanted = said
-        .and(below(EMBEDDED_OF_TEXT))
-        .or(observed.and(below(EMBEDDED_IN_ALL)));
-    col("embedding").is_null().and(wanted)
+    col("embedding").is_null().and(Passage::embeddable())
 }

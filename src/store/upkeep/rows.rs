@@ -10,7 +10,6 @@ use crate::conversation::Step;
 use crate::store::open::Store;
 use crate::store::tables::{Interaction, Passage, ReactCycle, Record, Table, among};
 use crate::store::writing::Turn;
-use crate::store::writing::passages::findable;
 
 /// How many turns are looked at, or made findable, at once.
 const BATCH: usize = 128;
@@ -108,7 +107,10 @@ impl Store {
             // Nothing was asked, answered or done in some; others have been erased meanwhile.
             let turns = turns.into_iter().map(|turn| again(turn, &cycles));
             let turns: Vec<Turn> = turns.collect();
-            let passages = self.passages_of(&turns).await?;
+            let (passages, failure) = self.passages_of(&turns, false).await;
+            if let Some(error) = failure {
+                return Err(error);
+            }
             count += passages
                 .iter()
                 .filter(|passages| !passages.is_empty())
@@ -119,25 +121,6 @@ impl Store {
             }
         }
         Ok(count)
-    }
-
-    /// Returns the passages of each of these turns, without vectors.
-    async fn passages_of(&self, turns: &[Turn]) -> Result<Vec<Vec<Passage>>> {
-        let mut all = Vec::new();
-        for turn in turns {
-            let findable = findable(turn);
-            let texts = findable.iter().map(|findable| (findable.text.clone(), 0));
-            let pieces = self.cut(texts.collect()).await?;
-            let mut passages: Vec<Passage> = Vec::new();
-            for (findable, pieces) in findable.iter().zip(&pieces) {
-                let same = |passage: &&Passage| passage.source == findable.origin.as_str();
-                let first = passages.iter().filter(same).count();
-                let cut = Passage::cut(&turn.interaction, findable.origin, first, pieces);
-                passages.extend(cut);
-            }
-            all.push(passages);
-        }
-        Ok(all)
     }
 }
 

@@ -14,7 +14,8 @@ use super::erase::Removal;
 use crate::conversation::title;
 use crate::store::open::Store;
 use crate::store::tables::context::rebase;
-use crate::store::tables::{Interaction, Origin, Passage, ReactCycle, Session, among};
+use crate::store::tables::{Interaction, Origin, ReactCycle, Session, among};
+use crate::store::writing::passages::Places;
 use crate::store::writing::{Traces, journal};
 
 /// How many rows are read, or written, at once.
@@ -219,21 +220,15 @@ impl<'s> Removed<'s> {
         let answers = col("interaction_id")
             .eq(lit(turn.interaction_id.as_str()))
             .and(col("source").eq(lit(Origin::Response.as_str())));
-        let count = store.passages.count(Some(answers.clone())).await?;
-        if count == 0 {
+        if store.passages.count(Some(answers.clone())).await? == 0 {
             return Ok(());
         }
-        let texts = vec![(turn.response.clone(), count)];
-        let pieces = match store.embed(texts.clone()).await {
-            Ok(pieces) => pieces,
-            Err(_) => store.cut(texts).await?,
-        };
+        let pieces = store.cut(vec![turn.response.clone()]).await?.concat();
+        let mut passages = Places::default().fill(turn, Origin::Response, pieces);
+        // Vectors can be made later.
+        drop(store.embed(passages.iter_mut()).await);
         store.passages.delete(&answers).await?;
-        for pieces in &pieces {
-            let passages = Passage::cut(turn, Origin::Response, 0, pieces);
-            store.passages.add(&passages).await?;
-        }
-        Ok(())
+        store.passages.add(&passages).await
     }
 
     /// Takes lines with what is removed out of the line history, and out of journals that were set aside.

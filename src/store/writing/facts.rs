@@ -3,8 +3,9 @@
 use anyhow::{Context, Result};
 use lancedb::expr::{col, lit};
 
+use super::passages::Places;
 use crate::store::open::Store;
-use crate::store::tables::{Origin, Passage};
+use crate::store::tables::Origin;
 
 impl Store {
     /// Adds the facts of an interaction that is stored.
@@ -13,21 +14,21 @@ impl Store {
             return Ok(());
         }
         let facts: Vec<String> = facts.iter().map(|fact| self.cleaned_text(fact)).collect();
-        let texts = facts.iter().map(|fact| (fact.clone(), usize::MAX));
-        let embedded = self.embed(texts.collect()).await?;
         // Nothing is erased between what is read here and what is written.
         let _pass = self.locks.enter().await?;
-        let this = col("interaction_id").eq(lit(interaction_id));
-        let mut rows = self.interactions.whole(this).await?;
+        let pieces = self.cut(facts.clone()).await?;
+        let this = || col("interaction_id").eq(lit(interaction_id));
+        let known = col("source").eq(lit(Origin::Fact.as_str()));
+        let known = self.passages.count(Some(this().and(known))).await?;
+        let mut rows = self.interactions.whole(this()).await?;
         let interaction = rows
             .first_mut()
             .context("the interaction of the facts is not stored")?;
-        let first = interaction.facts_extracted.len();
-        interaction.facts_extracted.extend_from_slice(&facts);
-        let mut passages = Vec::new();
-        for (at, pieces) in embedded.iter().enumerate() {
-            passages.extend(Passage::cut(interaction, Origin::Fact, first + at, pieces));
-        }
+        interaction.facts_extracted.extend(facts);
+        let mut places = Places::after(Origin::Fact, known);
+        let fill = |pieces| places.fill(interaction, Origin::Fact, pieces);
+        let mut passages: Vec<_> = pieces.into_iter().flat_map(fill).collect();
+        self.embed(passages.iter_mut()).await?;
         self.passages.add(&passages).await?;
         self.interactions.replace("interaction_id", &rows).await?;
         // Facts may be the last that is written before the shell is left.

@@ -9,13 +9,12 @@ use serde_json::json;
 use super::Turn;
 use super::coming::Partial;
 use super::journal::{Journal, Line};
-use super::passages::{Findable, findable};
 use super::turn::clean_step;
 use crate::conversation::Status;
-use crate::store::embedding::mean;
+use crate::store::embedding::whole;
 use crate::store::open::Store;
 use crate::store::tables::context::{Base, pack};
-use crate::store::tables::{Interaction, Origin, Passage, ReactCycle, Session};
+use crate::store::tables::{Interaction, Passage, ReactCycle, Session};
 use crate::store::words::new_id;
 
 /// Is a journal: the turn that runs writes into it, and so do those that wait to be stored.
@@ -169,57 +168,13 @@ impl Store {
         let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
         sessions.dedup_by_key(|session| &session.session_id);
         self.ensure_sessions(&sessions).await?;
-        let findable: Vec<Vec<Findable>> = turns.iter().map(findable).collect();
-        let texts: Vec<_> = findable
-            .iter()
-            .flatten()
-            .map(|findable| (findable.text.clone(), findable.embedded))
-            .collect();
-        // Search finds what has no vector by other ways, and the vector can be made later: better than no record.
-        let embedding = match embed {
-            true => self.embed(texts.clone()).await,
-            false => self.cut(texts.clone()).await,
-        };
-        let (embedded, failure) = match embedding {
-            Ok(embedded) => (embedded, None),
-            Err(error) => (
-                texts
-                    .into_iter()
-                    .map(|(text, _)| vec![(text, None)])
-                    .collect(),
-                Some(error.context("the turn is stored but cannot be found by meaning")),
-            ),
-        };
-        let mut embedded = embedded.into_iter();
-        let (mut passages, mut cycles) = (Vec::new(), Vec::new());
-        for (turn, texts) in turns.iter_mut().zip(findable) {
-            let (mut said, mut done): (Vec<Passage>, Vec<Passage>) = (Vec::new(), Vec::new());
-            for (findable, pieces) in texts.into_iter().zip(&mut embedded) {
-                let into = match findable.origin {
-                    Origin::Query | Origin::Response | Origin::Fact => &mut said,
-                    Origin::Thought | Origin::Observation => &mut done,
-                };
-                let same = |passage: &&Passage| passage.source == findable.origin.as_str();
-                let first = into.iter().filter(same).count();
-                into.extend(Passage::cut(
-                    &turn.interaction,
-                    findable.origin,
-                    first,
-                    &pieces,
-                ));
-            }
-            let vectors = |passages: &[Passage]| {
-                mean(
-                    passages
-                        .iter()
-                        .filter_map(|passage| passage.embedding.as_ref()),
-                )
-            };
-            turn.interaction.context_embedding = vectors(&said);
-            cycles.extend(cycle(turn, vectors(&done))?);
-            passages.extend(said);
-            passages.extend(done);
+        let (passages, failure) = self.passages_of(turns, embed).await;
+        let mut cycles = Vec::new();
+        for (turn, passages) in turns.iter_mut().zip(&passages) {
+            turn.interaction.context_embedding = whole(passages, true);
+            cycles.extend(cycle(turn, whole(passages, false))?);
         }
+        let passages: Vec<Passage> = passages.into_iter().flatten().collect();
         self.passages.add(&passages).await?;
         self.react_cycles.add(&cycles).await?;
         let interactions: Vec<Interaction> =

@@ -53,6 +53,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         interaction.facts_extracted.iter().map(fact).collect()
     } else {
         let mut query = SearchQuery::new(text, filter, limit);
+        query.quoted = true;
         query.sources = vec![Origin::Fact];
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);

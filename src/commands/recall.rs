@@ -34,7 +34,8 @@ pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     } else if let Some(interaction) = named(&text, &filter, &chat.memory).await? {
         vec![interaction]
     } else {
-        let query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
+        let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
+        query.quoted = true;
         let found = chat.memory.store.search(&query).await?;
         ui.notices(&found.notices);
         let hits = found.hits;

@@ -46,6 +46,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let text = args.words.join(" ");
     let filter = args.found.filter(memory).await?;
     let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(memory.limit));
+    query.quoted = true;
     query.mode = args.mode;
     query.sources = args.sources;
     query.min_score = args.min_score;

@@ -205,6 +205,21 @@ async fn searching(store: &Store, mine: &Filter) {
         times.push(start.elapsed());
     }
     report("/similar", times);
+    // A phrase is looked for by its words, and where these are too common, in every text.
+    for (what, words) in [("rare", 6), ("common", 2)] {
+        let mut times = Vec::new();
+        for seed in 0..RUNS {
+            let old = turn(seed * 8, RUNS * 8, &[(String::new(), String::new())]);
+            let words: Vec<&str> = old.interaction.response.split(' ').take(words).collect();
+            let phrase = format!("\"{}\"", words.join(" "));
+            let mut query = SearchQuery::new(phrase, mine.clone(), 10);
+            query.quoted = true;
+            let start = Instant::now();
+            black_box(store.search(&query).await.expect("a search runs"));
+            times.push(start.elapsed());
+        }
+        report(&format!("/search, a phrase of {what} words"), times);
+    }
 }
 
 /// Returns what is found by meaning: by everyone, by the one who says least, and of one day.

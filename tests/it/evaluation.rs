@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use allm::conversation::Step;
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Interaction, Mode, Options, Scope, SearchQuery, Session, Store, Turn};
 use allm::timeframe::{self, Zone};
@@ -20,6 +21,9 @@ struct Stored {
     timestamp: DateTime<Utc>,
     query: String,
     response: String,
+    /// What a tool returned on the way; of a long one the most has no vectors.
+    #[serde(default)]
+    observation: String,
 }
 
 /// Is one labelled query.
@@ -85,6 +89,15 @@ impl Evaluation {
             interaction.interaction_id = stored.id;
             interaction.response = stored.response;
             interaction.user_id.clone_from(&user.user_id);
+            let step = Step {
+                thought: String::new(),
+                action: None,
+                observation: stored.observation,
+                success: true,
+                error: None,
+                started_at: stored.timestamp,
+                duration_ms: 0,
+            };
             turns.push(Turn {
                 store: String::new(),
                 uri: String::new(),
@@ -95,7 +108,11 @@ impl Evaluation {
                     ..Session::default()
                 },
                 interaction,
-                steps: Vec::new(),
+                steps: if step.observation.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![step]
+                },
                 requests: Vec::new(),
                 quotes_only: false,
                 quoting: Vec::new(),

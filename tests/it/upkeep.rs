@@ -50,10 +50,9 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     late.interaction.query = "the quokka of Rottnest".to_owned();
     store_now(&store, late).await;
     for text in ["quokka", "\"quokka of rottnest\""] {
-        let found = store
-            .search(&SearchQuery::new(text, filter.clone(), 3))
-            .await
-            .unwrap();
+        let mut query = SearchQuery::new(text, filter.clone(), 3);
+        query.quoted = true;
+        let found = store.search(&query).await.unwrap();
         assert_eq!(
             found.hits[0].interaction.query, "the quokka of Rottnest",
             "{text}"
@@ -63,7 +62,8 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     // With the index and without it the same words are found.
     let old = turn(600, 1_200, &users).interaction;
     let words: Vec<&str> = old.response.split(' ').take(6).collect();
-    let found = SearchQuery::new(format!("\"{}\"", words.join(" ")), filter.clone(), 3);
+    let mut found = SearchQuery::new(format!("\"{}\"", words.join(" ")), filter.clone(), 3);
+    found.quoted = true;
     let found = store.search(&found).await.unwrap();
     assert_eq!(found.hits[0].interaction.response, old.response);
     store.maintain().await.unwrap();

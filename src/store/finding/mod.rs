@@ -1,9 +1,11 @@
 //! Reads alone: by meaning and words, by time and id, by SQL, and what it all adds up to.
 
+mod candidates;
 mod facts;
 mod groups;
 mod listing;
 mod people;
+mod rank;
 mod requests;
 mod score;
 mod search;

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::store::embedding::ends;
 use crate::store::vocabulary::{Sample, parts, words};
 
 /// How much the shared words weigh beside the meaning. On the evaluation set anything from 0.5 to 0.8 does equally well.
@@ -16,8 +17,13 @@ const FLOOR: f32 = 0.1;
 const NAMED_SIMILARITY: f32 = 0.48;
 const NAMED_SHARE: f32 = 0.3;
 
+/// How many words of a query count; of a longer one the rarest.
+const MOST_WORDS: usize = 64;
+
 /// Holds what is looked for, taken apart.
 pub struct Terms {
+    /// What a full-text index is asked for.
+    text: String,
     /// The words with their weights, each once.
     words: Vec<(String, f32)>,
     /// What must be there as it stands, in lower case with single blanks.
@@ -27,26 +33,33 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Takes a query apart; what stands between double quotes is a phrase.
-    pub fn new(query: &str, sample: &Sample) -> Terms {
+    /// Takes a query apart; where a person typed it, what stands between double quotes is a phrase.
+    pub fn new(query: &str, sample: &Sample, quoted: bool) -> Terms {
+        let ends = ends(query);
         let mut seen = HashSet::new();
-        let words = words(query).filter(|word| seen.insert(word.clone()));
-        let names = parts(query)
+        let all = words(&ends).filter(|word| seen.insert(word.clone()));
+        let all = all.map(|word| (word.clone(), sample.weight(&word)));
+        let mut all: Vec<(String, f32)> = all.collect();
+        let mut text = ends.to_string();
+        if all.len() > MOST_WORDS {
+            all.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+            all.truncate(MOST_WORDS);
+            let rarest: Vec<&str> = all.iter().map(|(word, _)| word.as_str()).collect();
+            text = rarest.join(" ");
+        }
+        let names = parts(&ends)
             .filter(|word| word.contains(|c: char| c.is_uppercase() || c.is_ascii_digit()));
-        let quoted = query.split('"').collect::<Vec<_>>();
-        // The last part is quoted only when its quote is closed.
-        let closed = (quoted.len() - 1) / 2 * 2;
-        let phrases = quoted[..=closed].iter().skip(1).step_by(2);
         Terms {
-            words: words
-                .map(|word| (word.clone(), sample.weight(&word)))
-                .collect(),
-            phrases: phrases
-                .map(|phrase| plain(phrase))
-                .filter(|phrase| !phrase.is_empty())
-                .collect(),
+            text,
+            words: all,
+            phrases: if quoted { phrases(query) } else { Vec::new() },
             names: names.map(str::to_lowercase).collect(),
         }
+    }
+
+    /// Returns what a full-text index is asked for.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Returns the words, in lower case.
@@ -94,6 +107,17 @@ impl Terms {
     }
 }
 
+/// Returns what stands between double quotes.
+fn phrases(query: &str) -> Vec<String> {
+    let parts: Vec<&str> = query.split('"').collect();
+    // The last part is quoted only when its quote is closed.
+    let closed = (parts.len() - 1) / 2 * 2;
+    let quoted = parts[..closed].iter().skip(1).step_by(2);
+    let mut phrases: Vec<String> = quoted.map(|phrase| plain(phrase)).collect();
+    phrases.retain(|phrase| !phrase.is_empty());
+    phrases
+}
+
 /// Holds how well a passage answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Score {
@@ -101,12 +125,14 @@ pub struct Score {
     pub similarity: Option<f32>,
     /// The share of the words, where words count.
     pub share: Option<f32>,
+    /// Whether others have a cosine: then one without is like nothing.
+    pub compares: bool,
 }
 
 impl Score {
     /// Returns the score, 1 for the very same text.
     pub fn total(self) -> f32 {
-        match (self.similarity, self.share) {
+        match (self.meaning(), self.share) {
             (Some(similarity), Some(share)) => {
                 WORDS.mul_add(share * share.sqrt(), similarity) / (1.0 + WORDS)
             }
@@ -118,10 +144,14 @@ impl Score {
     /// Returns whether it is worth showing when nobody says what is.
     pub fn is_worthwhile(self, names_unknown: bool) -> bool {
         let named = self
-            .similarity
+            .meaning()
             .is_none_or(|similarity| similarity >= NAMED_SIMILARITY)
             || self.share.is_some_and(|share| share >= NAMED_SHARE);
         self.total() >= FLOOR && (named || !names_unknown)
+    }
+
+    fn meaning(self) -> Option<f32> {
+        self.similarity.or(self.compares.then_some(0.0))
     }
 }
 
@@ -151,29 +181,32 @@ mod tests {
     #[test]
     fn rare_words_weigh_more_than_common_ones() {
         let sample = sample();
-        let terms = Terms::new("the lock, THE lock", &sample);
+        let terms = Terms::new("the lock, THE lock", &sample, false);
         assert_eq!(terms.words().collect::<Vec<_>>(), ["the", "lock"]);
         let (common, rare) = (terms.share("the end"), terms.share("a lock"));
         assert!(common > 0.0 && rare > common && (common + rare - 1.0).abs() < 1e-6);
         assert!((terms.share("the pg_lock") - 1.0).abs() < 1e-6);
-        assert!(Terms::new("…", &sample).share("…") < f32::EPSILON);
+        assert!(Terms::new("…", &sample, false).share("…") < f32::EPSILON);
     }
 
     #[test]
     fn phrases_must_stand_as_they_are() {
-        let terms = Terms::new("why \"the Pool  is\" \"open", &sample());
+        let query = "why \"the Pool  is\" \"open";
+        // Finding H8: in what nobody typed as a search, quotes are quotes.
+        assert!(Terms::new(query, &sample(), false).phrases().is_empty());
+        let terms = Terms::new(query, &sample(), true);
         assert_eq!(terms.phrases(), ["the pool is"]);
         assert!(
             terms.has_phrases("so The\npool is full") && !terms.has_phrases("is the pool full")
         );
-        assert!(Terms::new("\"\"", &sample()).has_phrases("anything"));
+        assert!(Terms::new("\"\"", &sample(), true).has_phrases("anything"));
     }
 
     #[test]
     fn what_is_named_and_never_mentioned_is_noticed() {
         let sample = sample();
         let unknown = |query: &str| {
-            Terms::new(query, &sample).names_unknown(&sample, ["about Redis"].into_iter())
+            Terms::new(query, &sample, false).names_unknown(&sample, ["about Redis"].into_iter())
         };
         assert!(unknown("Kafka is full") && unknown("error E0382"));
         assert!(!unknown("PG_LOCK is kept in Redis") && !unknown("kafka is full"));
@@ -181,12 +214,42 @@ mod tests {
 
     #[test]
     fn the_same_text_scores_one_and_nonsense_is_left_out() {
-        let score = |similarity, share| Score { similarity, share };
+        let score = |similarity, share| Score {
+            similarity,
+            share,
+            compares: false,
+        };
         assert!((score(Some(1.0), Some(1.0)).total() - 1.0).abs() < 1e-6);
         assert!(score(Some(0.3), Some(1.0)).total() > score(Some(0.6), Some(0.3)).total());
         assert!(!score(Some(0.12), Some(0.0)).is_worthwhile(false));
         assert!(score(Some(0.4), Some(0.1)).is_worthwhile(false));
         assert!(!score(Some(0.4), Some(0.1)).is_worthwhile(true));
         assert!(score(None, Some(0.2)).is_worthwhile(true));
+    }
+
+    // Finding H10.
+    #[test]
+    fn words_alone_are_no_better_than_words_and_meaning() {
+        let score = |similarity, share| Score {
+            similarity,
+            share: Some(share),
+            compares: true,
+        };
+        assert!(score(None, 1.0).total() < score(Some(0.6), 1.0).total());
+        assert!(score(None, 0.5).total() < score(Some(0.4), 0.0).total());
+        assert!(score(None, 1.0).is_worthwhile(true));
+        assert!(!score(None, 0.2).is_worthwhile(false));
+    }
+
+    // Finding M16.
+    #[test]
+    fn of_very_many_words_the_rarest_count() {
+        let many: Vec<String> = (0..200).map(|at| format!("w{at}")).collect();
+        let sample = Sample::new([many[..180].join(" ").as_str()].into_iter());
+        let terms = Terms::new(&many.join(" "), &sample, false);
+        assert_eq!(terms.words().count(), MOST_WORDS);
+        assert!((180..200).all(|at| terms.words().any(|word| word == format!("w{at}"))));
+        assert_eq!(terms.text().split(' ').count(), MOST_WORDS);
+        assert_eq!(Terms::new("a b", &sample, false).text(), "a b");
     }
 }

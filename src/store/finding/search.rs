@@ -1,20 +1,19 @@
 //! Finds interactions: by meaning, by words, or by both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use lancedb::expr::{DfExpr, col, contains, is_in, lit, lower};
+use anyhow::Result;
+use lancedb::expr::{DfExpr, col, is_in, lit};
 
+use super::rank::{Ranked, rank};
 use super::score::{Score, Terms};
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Interaction, Origin, Passage, SHOWN};
-use crate::store::vocabulary::Sample;
 
-/// How many passages each way of looking contributes at least.
+/// How many passages each way of looking contributes at least, and at most where few of them make a hit of their own.
 const CANDIDATES: usize = 60;
-/// How many passages are read to learn how rare words are.
-const SAMPLED: usize = 1_000;
+const MOST_CANDIDATES: usize = 4_000;
 
 /// Says how to look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,8 +39,9 @@ impl Mode {
 /// Holds what is looked for.
 #[derive(Debug, Clone)]
 pub struct SearchQuery {
-    /// What is meant; what stands between double quotes must be there as it stands.
     pub text: String,
+    /// Whether a person typed it as a search: then what stands between double quotes must be there as it stands.
+    pub quoted: bool,
     pub filter: Filter,
     pub limit: usize,
     pub mode: Mode,
@@ -58,6 +58,7 @@ impl SearchQuery {
     pub fn new(text: impl Into<String>, filter: Filter, limit: usize) -> SearchQuery {
         SearchQuery {
             text: text.into(),
+            quoted: false,
             filter,
             limit,
             mode: Mode::default(),
@@ -67,10 +68,15 @@ impl SearchQuery {
         }
     }
 
-    fn expr(&self) -> Option<DfExpr> {
+    /// Returns the condition on passages.
+    pub(super) fn expr(&self) -> Option<DfExpr> {
         let sources = self.sources.iter().map(|source| lit(source.as_str()));
         let sources = (!self.sources.is_empty()).then(|| is_in(col("source"), sources.collect()));
-        and(self.filter.expr(), sources)
+        self.filter
+            .expr()
+            .into_iter()
+            .chain(sources)
+            .reduce(DfExpr::and)
     }
 }
 
@@ -107,8 +113,6 @@ pub struct Found {
     pub notices: Vec<anyhow::Error>,
 }
 
-const PASSAGE: [&str; 5] = ["passage_id", "interaction_id", "source", "position", "text"];
-
 impl Store {
     /// Finds the interactions with the passages that answer a query best.
     ///
@@ -129,127 +133,25 @@ impl Store {
             Mode::Semantic => Arc::default(),
             Mode::Hybrid | Mode::Text => self.sample(&query.filter).await?,
         };
-        let terms = Terms::new(&query.text, &sample);
+        let terms = Terms::new(&query.text, &sample, query.quoted);
         found.words = terms.words().map(str::to_owned).collect();
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
         loop {
-            let candidates = self
-                .candidates(
-                    query,
-                    &terms,
-                    vector.as_deref(),
-                    fetched,
-                    &mut found.notices,
-                )
-                .await?;
-            let complete = candidates.complete;
-            let (ranked, cut) = rank(query, &terms, &sample, candidates.passages);
-            found.hits = self.hits(query, ranked).await?;
-            // Where some were not worth showing, those after them are not, either.
-            if complete || cut || found.hits.len() == query.limit {
+            let candidates = self.candidates(
+                query,
+                &terms,
+                vector.as_deref(),
+                fetched,
+                &mut found.notices,
+            );
+            let Ranked { passages, done } = rank(query, &terms, &sample, candidates.await?);
+            found.hits = self.hits(query, passages).await?;
+            fetched = fetched.saturating_mul(4);
+            let enough = found.hits.len() == query.limit;
+            if done || enough || fetched > MOST_CANDIDATES.max(query.limit.saturating_mul(20)) {
                 return Ok(found);
             }
-            fetched = fetched.saturating_mul(4);
         }
-    }
-
-    /// Returns the passages that may answer, with their cosines, the closest in meaning first.
-    async fn candidates(
-        &self,
-        query: &SearchQuery,
-        terms: &Terms,
-        vector: Option<&[f32]>,
-        limit: usize,
-        notices: &mut Vec<anyhow::Error>,
-    ) -> Result<Candidates> {
-        let filter = query.expr();
-        let meaning = async {
-            match vector {
-                Some(vector) => {
-                    let near =
-                        self.passages
-                            .nearest("embedding", vector, filter.clone(), &PASSAGE, limit);
-                    near.await
-                }
-                None => Ok(Vec::new()),
-            }
-        };
-        let words = async {
-            match query.mode {
-                Mode::Semantic => Ok(Vec::new()),
-                Mode::Hybrid | Mode::Text => self.worded(query, terms, limit).await,
-            }
-        };
-        let (meaning, words) = tokio::join!(meaning, words);
-        let meaning = match meaning {
-            Ok(near) => near,
-            Err(error) if query.mode == Mode::Hybrid && words.is_ok() => {
-                note(notices, error.context("looked for the words alone"));
-                Vec::new()
-            }
-            Err(error) => return Err(error),
-        };
-        let words = match words {
-            Ok(words) => words,
-            Err(error) if query.mode == Mode::Hybrid && vector.is_some() => {
-                note(notices, error.context("looked for the meaning alone"));
-                Vec::new()
-            }
-            Err(error) => return Err(error),
-        };
-        let complete = meaning.len() < limit && words.len() < limit;
-        let mut seen: HashSet<String> = HashSet::new();
-        let mut passages = Vec::new();
-        for (passage, similarity) in meaning {
-            seen.insert(passage.passage_id.clone());
-            passages.push((passage, Some(similarity)));
-        }
-        for passage in words {
-            if seen.insert(passage.passage_id.clone()) {
-                let similarity = vector
-                    .zip(passage.embedding.as_deref())
-                    .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum());
-                passages.push((passage, similarity));
-            }
-        }
-        Ok(Candidates { passages, complete })
-    }
-
-    /// Returns passages with the words of the query; all of its phrases, if it has some.
-    async fn worded(
-        &self,
-        query: &SearchQuery,
-        terms: &Terms,
-        limit: usize,
-    ) -> Result<Vec<Passage>> {
-        let columns: Vec<&str> = PASSAGE.into_iter().chain(["embedding"]).collect();
-        if terms.phrases().is_empty() {
-            let matching =
-                self.passages
-                    .matching("text", &query.text, false, query.expr(), &columns, limit);
-            return matching
-                .await
-                .context("the full-text index cannot be searched");
-        }
-        // The index knows words and not their order, so more is read and looked at.
-        let phrases = terms.phrases().join(" ");
-        let limit = limit.max(1_000);
-        let matching =
-            self.passages
-                .matching("text", &phrases, true, query.expr(), &columns, limit);
-        let mut found = matching.await.unwrap_or_default();
-        found.retain(|passage| terms.has_phrases(&passage.text));
-        if found.is_empty() {
-            // Words that the index leaves out, such as `to be or not to be`.
-            let there = terms.phrases().iter();
-            let there = there.map(|phrase| contains(lower(col("text")), lit(phrase.as_str())));
-            let filter = and(query.expr(), there.reduce(DfExpr::and));
-            found = self
-                .passages
-                .select(filter, &columns, None, Some(limit))
-                .await?;
-        }
-        Ok(found)
     }
 
     /// Fills in the interactions, each question and answer once, best first.
@@ -305,90 +207,4 @@ impl Store {
             .map(|row| (row.interaction_id.clone(), row))
             .collect())
     }
-
-    /// Returns how rare words are in what the filter's user said. Read again when the history has grown by a quarter.
-    async fn sample(&self, filter: &Filter) -> Result<Arc<Sample>> {
-        let rows = self.passages.count(None).await?;
-        if let Some((scope, known, sample)) = &*self.sampled.lock().await
-            && scope == filter.scope()
-            && (rows == *known || *known >= SAMPLED && rows < known + known / 4)
-        {
-            return Ok(Arc::clone(sample));
-        }
-        let passages: Vec<Passage> = self
-            .passages
-            .select(filter.scope_expr(), &["text"], None, Some(SAMPLED))
-            .await?;
-        let texts = passages.iter().map(|passage| passage.text.as_str());
-        let sample = Arc::new(Sample::new(texts));
-        *self.sampled.lock().await = Some((filter.scope().clone(), rows, Arc::clone(&sample)));
-        Ok(sample)
-    }
-}
-
-struct Candidates {
-    passages: Vec<(Passage, Option<f32>)>,
-    /// Whether there are no more.
-    complete: bool,
-}
-
-/// Returns the best passage of each interaction, best first, and whether some were not worth showing.
-fn rank(
-    query: &SearchQuery,
-    terms: &Terms,
-    sample: &Sample,
-    candidates: Vec<(Passage, Option<f32>)>,
-) -> (Vec<(Passage, Score)>, bool) {
-    let mut cut = false;
-    let texts = candidates.iter().map(|(passage, _)| passage.text.as_str());
-    let unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
-    let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
-    for (passage, similarity) in candidates {
-        let repeats = query.ignore.as_ref();
-        if repeats.is_some_and(|text| is_same(text, &passage.text))
-            || !terms.has_phrases(&passage.text)
-        {
-            continue;
-        }
-        let share = (query.mode != Mode::Semantic).then(|| terms.share(&passage.text));
-        let score = Score { similarity, share };
-        let shown = match query.min_score {
-            Some(least) => score.total() >= least,
-            None => !terms.phrases().is_empty() || score.is_worthwhile(unknown),
-        };
-        cut |= !shown;
-        let better = best
-            .get(&passage.interaction_id)
-            .is_none_or(|(_, known)| known.total() < score.total());
-        if shown && better {
-            best.insert(passage.interaction_id.clone(), (passage, score));
-        }
-    }
-    let mut ranked: Vec<_> = best.into_values().collect();
-    ranked.sort_by(|(a, left), (b, right)| {
-        right
-            .total()
-            .total_cmp(&left.total())
-            .then_with(|| a.interaction_id.cmp(&b.interaction_id))
-    });
-    (ranked, cut)
-}
-
-fn and(a: Option<DfExpr>, b: Option<DfExpr>) -> Option<DfExpr> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.and(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-fn note(notices: &mut Vec<anyhow::Error>, notice: anyhow::Error) {
-    // Looked for again with more candidates, it fails again.
-    let text = notice.to_string();
-    if !notices.iter().any(|known| known.to_string() == text) {
-        notices.push(notice);
-    }
-}
-
-fn is_same(a: &str, b: &str) -> bool {
-    a.trim().to_lowercase() == b.trim().to_lowercase()
 }

@@ -1,0 +1,211 @@
+//! The passages that may answer a query: those closest in meaning, those with its words, those with its phrases.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Error, Result};
+use lancedb::datafusion::functions::regex::expr_fn::regexp_like;
+use lancedb::expr::{DfExpr, col, lit};
+
+use super::score::Terms;
+use super::search::{Mode, SearchQuery};
+use crate::store::open::Store;
+use crate::store::tables::{Filter, Order, Passage};
+use crate::store::vocabulary::Sample;
+
+/// How many passages with a phrase are compared, at least.
+const QUOTING: usize = 1_000;
+/// How many passages are read to learn how rare words are.
+const SAMPLED: usize = 1_000;
+
+const PASSAGE: [&str; 6] = [
+    "passage_id",
+    "interaction_id",
+    "timestamp",
+    "source",
+    "position",
+    "text",
+];
+/// The same with the vector.
+const EMBEDDED: [&str; 7] = [
+    "passage_id",
+    "interaction_id",
+    "timestamp",
+    "source",
+    "position",
+    "text",
+    "embedding",
+];
+
+/// Is what one way of looking has found: passages with their cosines, best first.
+pub struct Way {
+    pub passages: Vec<(Passage, Option<f32>)>,
+    /// Whether there are no more.
+    pub complete: bool,
+}
+
+impl Store {
+    /// Returns the passages that may answer: at most so many of each way of looking.
+    pub(super) async fn candidates(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+        vector: Option<&[f32]>,
+        limit: usize,
+        notices: &mut Vec<Error>,
+    ) -> Result<Vec<Way>> {
+        if !terms.phrases().is_empty() {
+            let quoting = self.quoting(query, terms, limit.max(QUOTING), notices);
+            return Ok(vec![Way {
+                passages: compared(quoting.await?, vector),
+                complete: true,
+            }]);
+        }
+        let filter = query.expr();
+        let meaning = async {
+            let Some(vector) = vector else {
+                return Ok(Vec::new());
+            };
+            self.passages
+                .nearest("embedding", vector, filter.clone(), &PASSAGE, limit)
+                .await
+        };
+        let words = async {
+            if query.mode == Mode::Semantic {
+                return Ok(Vec::new());
+            }
+            let text = terms.text();
+            self.passages
+                .matching("text", text, false, filter.clone(), &EMBEDDED, limit)
+                .await
+                .context("the full-text index cannot be searched")
+        };
+        let (meaning, words) = tokio::join!(meaning, words);
+        let meaning = match meaning {
+            Ok(near) => near,
+            Err(error) if query.mode == Mode::Hybrid && words.is_ok() => {
+                note(notices, error.context("looked for the words alone"));
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let words = match words {
+            Ok(words) => words,
+            Err(error) if query.mode == Mode::Hybrid && vector.is_some() => {
+                note(notices, error.context("looked for the meaning alone"));
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let meaning = meaning.into_iter();
+        let meaning: Vec<_> = meaning
+            .map(|(passage, cosine)| (passage, Some(cosine)))
+            .collect();
+        let way = |passages: Vec<_>| Way {
+            complete: passages.len() < limit,
+            passages,
+        };
+        Ok(vec![way(meaning), way(compared(words, vector))])
+    }
+
+    /// Returns the passages with all phrases of a query; the latest, where there are too many.
+    async fn quoting(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+        limit: usize,
+        notices: &mut Vec<Error>,
+    ) -> Result<Vec<Passage>> {
+        // The index knows words and not their order. That is enough where few passages have them all.
+        let phrases = terms.phrases().join(" ");
+        let matching =
+            self.passages
+                .matching("text", &phrases, true, query.expr(), &EMBEDDED, limit);
+        match matching.await {
+            Ok(mut found) => {
+                let complete = found.len() < limit;
+                found.retain(|passage| terms.has_phrases(&passage.text));
+                if complete && !found.is_empty() {
+                    return Ok(found);
+                }
+            }
+            Err(error) => note(
+                notices,
+                error.context(
+                    "looked through every text, as the full-text index cannot be searched",
+                ),
+            ),
+        }
+        // Common words, parts of words, and words that the index leaves out, such as `to be or not to be`.
+        let there = terms.phrases().iter().map(|phrase| {
+            let words: Vec<String> = phrase.split(' ').map(regex::escape).collect();
+            let pattern = format!("(?i){}", words.join(r"\s+"));
+            regexp_like(col("text"), lit(pattern), None)
+        });
+        let filter = query.expr().into_iter().chain(there).reduce(DfExpr::and);
+        let latest = Some(Order::Descending("timestamp"));
+        self.passages
+            .select(filter, &EMBEDDED, latest, Some(limit))
+            .await
+    }
+
+    /// Returns how rare words are in what the filter's user said. Read again when the history has grown by a quarter.
+    pub(super) async fn sample(&self, filter: &Filter) -> Result<Arc<Sample>> {
+        let rows = self.passages.count(None).await?;
+        if let Some((scope, known, sample)) = &*self.sampled.lock().await
+            && scope == filter.scope()
+            && (rows == *known || *known >= SAMPLED && rows < known + known / 4)
+        {
+            return Ok(Arc::clone(sample));
+        }
+        let theirs = self.passages.count(filter.scope_expr()).await?;
+        let some = (theirs > SAMPLED).then(|| col("passage_id").lt(lit(share(SAMPLED, theirs))));
+        let some = filter
+            .scope_expr()
+            .into_iter()
+            .chain(some)
+            .reduce(DfExpr::and);
+        let passages = self.passages.select(some, &["text"], None, None).await?;
+        let texts = passages.iter().map(|passage| passage.text.as_str());
+        let sample = Arc::new(Sample::new(texts));
+        *self.sampled.lock().await = Some((filter.scope().clone(), rows, Arc::clone(&sample)));
+        Ok(sample)
+    }
+}
+
+/// Returns what about so many ids of so many lie below: they are random.
+fn share(some: usize, of: usize) -> String {
+    let below = (some as u64) * (1 << 32) / (of as u64).max(1);
+    format!("{below:08x}")
+}
+
+fn compared(passages: Vec<Passage>, vector: Option<&[f32]>) -> Vec<(Passage, Option<f32>)> {
+    let compared = |passage: Passage| {
+        let both = vector.zip(passage.embedding.as_deref());
+        let cosine = both.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum());
+        (passage, cosine)
+    };
+    passages.into_iter().map(compared).collect()
+}
+
+fn note(notices: &mut Vec<Error>, notice: Error) {
+    // Looked for again with more candidates, it fails again.
+    let text = notice.to_string();
+    if !notices.iter().any(|known| known.to_string() == text) {
+        notices.push(notice);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Finding L16.
+    #[test]
+    fn a_share_of_random_ids_is_taken() {
+        assert_eq!(share(1_000, 2_000), "80000000");
+        let ids = (0..4_000).map(|_| crate::store::words::new_id());
+        let below = share(1_000, 4_000);
+        let taken = ids.filter(|id| *id < below).count();
+        assert!((800..1_200).contains(&taken), "{taken}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Puts what may answer a query in order, and says whether looking further could find better.
+
+use std::collections::{HashMap, HashSet};
+
+use super::candidates::Way;
+use super::score::{Score, Terms};
+use super::search::{Mode, SearchQuery};
+use crate::store::tables::Passage;
+use crate::store::vocabulary::Sample;
+
+/// Holds the best passage of each interaction, best first.
+pub struct Ranked {
+    pub passages: Vec<(Passage, Score)>,
+    /// Whether more candidates would bring nothing that is worth showing.
+    pub done: bool,
+}
+
+/// Ranks the passages that each way of looking has found.
+pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>) -> Ranked {
+    let all = || ways.iter().flat_map(|way| &way.passages);
+    let texts = all().map(|(passage, _)| passage.text.as_str());
+    let unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
+    let compares = all().any(|(_, similarity)| similarity.is_some());
+    let score = |(passage, similarity): &(Passage, Option<f32>)| Score {
+        similarity: *similarity,
+        share: (query.mode != Mode::Semantic).then(|| terms.share(&passage.text)),
+        compares,
+    };
+    let is_shown = |score: Score| match query.min_score {
+        Some(least) => score.total() >= least,
+        None => !terms.phrases().is_empty() || score.is_worthwhile(unknown),
+    };
+    // Where the last of a list is not worth showing, those after it are not, either.
+    let is_done = |way: &Way| {
+        let last = way.passages.last();
+        way.complete || last.is_some_and(|last| !is_shown(score(last)))
+    };
+    let done = ways.iter().all(is_done);
+
+    let mut seen = HashSet::new();
+    let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
+    for candidate in ways.into_iter().flat_map(|way| way.passages) {
+        let score = score(&candidate);
+        let (passage, _) = candidate;
+        let repeats = query.ignore.as_ref();
+        if repeats.is_some_and(|text| is_same(text, &passage.text))
+            || !is_shown(score)
+            || !seen.insert(passage.passage_id.clone())
+        {
+            continue;
+        }
+        let better = best
+            .get(&passage.interaction_id)
+            .is_none_or(|(_, known)| known.total() < score.total());
+        if better {
+            best.insert(passage.interaction_id.clone(), (passage, score));
+        }
+    }
+    let mut passages: Vec<_> = best.into_values().collect();
+    // Of those that are as good as each other the latest is first.
+    passages.sort_by(|(a, left), (b, right)| {
+        right
+            .total()
+            .total_cmp(&left.total())
+            .then_with(|| b.timestamp.cmp(&a.timestamp))
+            .then_with(|| a.interaction_id.cmp(&b.interaction_id))
+    });
+    Ranked { passages, done }
+}
+
+fn is_same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tables::{Filter, Scope};
+
+    fn passage(id: &str, text: &str) -> Passage {
+        Passage {
+            passage_id: id.to_owned(),
+            interaction_id: id.to_owned(),
+            text: text.to_owned(),
+            ..Passage::default()
+        }
+    }
+
+    // Finding U4.
+    #[test]
+    fn one_poor_passage_does_not_end_the_search() {
+        let everyone = Filter::new(Scope::Everyone);
+        let query = SearchQuery::new("deadlock of the pool", everyone, 10);
+        let sample = Sample::default();
+        let terms = Terms::new(&query.text, &sample, false);
+        let good = |id| (passage(id, "a deadlock of the pool"), Some(0.8));
+        let poor = || (passage("poor", "dogs bark"), Some(-0.1));
+        let way = |passages, complete| Way { passages, complete };
+        let done = |ways| rank(&query, &terms, &sample, ways).done;
+        let close = || way(vec![good("a"), good("b")], false);
+        assert!(!done(vec![close(), way(vec![poor(), good("c")], false)]));
+        assert!(!done(vec![close(), way(vec![good("c"), poor()], true)]));
+        // There is nothing more, or nothing better.
+        let ended = || way(vec![good("a"), poor()], false);
+        assert!(done(vec![ended(), way(vec![good("c")], true)]));
+        assert!(done(vec![ended(), way(vec![good("c"), poor()], false)]));
+    }
+}

@@ -70,7 +70,11 @@ impl Memory {
 }
 
 /// Lets a model search the history.
-pub struct SearchMemory(pub Memory);
+pub struct SearchMemory {
+    memory: Memory,
+    /// The conversation that is left out: the model is told of it anyway.
+    told: Option<String>,
+}
 
 /// How much of a question is shown beside the passage that matched, in characters.
 const LONGEST_QUERY: usize = 1_000;
@@ -90,6 +94,19 @@ struct Arguments {
 impl SearchMemory {
     /// The name of the tool. What it returns only quotes the history.
     pub const NAME: &str = "search_memory";
+
+    /// Returns the tool that searches all of a history.
+    pub fn new(memory: Memory) -> SearchMemory {
+        SearchMemory { memory, told: None }
+    }
+
+    /// Returns the tool that leaves out one conversation.
+    pub fn except(memory: Memory, session_id: &str) -> SearchMemory {
+        SearchMemory {
+            memory,
+            told: Some(session_id.to_owned()),
+        }
+    }
 }
 
 impl Tool for SearchMemory {
@@ -115,13 +132,16 @@ impl Tool for SearchMemory {
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let arguments: Arguments = read(&arguments)?;
-            self.0.backlog.rows().await;
-            let zone = self.0.zone;
+            self.memory.backlog.rows().await;
+            let zone = self.memory.zone;
             let from = arguments.from.as_deref();
             let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
             let until = arguments.to.as_deref();
             let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
-            let filter = self.0.filter(Whom::Me, from, until).await?;
+            let mut filter = self.memory.filter(Whom::Me, from, until).await?;
+            if let Some(session_id) = &self.told {
+                filter = filter.except_session(session_id);
+            }
             let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
             let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
             query.ignore = Some(arguments.query);
@@ -137,7 +157,7 @@ impl Tool for SearchMemory {
                     "similarity": hit.similarity,
                 }))
             };
-            let hits = self.0.store.search(&query).await?.hits;
+            let hits = self.memory.store.search(&query).await?.hits;
             let hits: Vec<Value> = hits.into_iter().filter_map(hit).collect();
             Ok(json!({"hits": hits}).to_string())
         })

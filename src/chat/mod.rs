@@ -136,7 +136,7 @@ impl Chat {
     /// Goes on as another user, in a new session.
     pub fn become_user(&mut self, user: User) {
         (self.memory.user_id, self.memory.username) = (user.user_id, user.username);
-        let memory = SearchMemory(self.memory.clone());
+        let memory = SearchMemory::new(self.memory.clone());
         self.settings.tools.replace(Arc::new(memory));
         self.renew();
     }
@@ -310,12 +310,6 @@ impl Chat {
 
     fn agent(&self) -> Agent {
         let settings = &self.settings;
-        let tools = if self.is_offline() {
-            // It needs no other, and this one always.
-            Toolbox::of(Arc::new(SearchMemory(self.memory.clone())))
-        } else {
-            settings.tools.clone()
-        };
         let known = self.styles.get(&settings.model).copied();
         let mut options = settings.options.clone();
         if let Some(window) = self.windows.get(&settings.model) {
@@ -325,7 +319,7 @@ impl Chat {
             provider: Arc::clone(&settings.provider),
             model: settings.model.clone(),
             options,
-            tools,
+            tools: self.tools(),
             style: settings.react.style().or(known),
             max_steps: settings.max_steps,
             left_out: self.live.left_out,

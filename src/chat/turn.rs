@@ -1,5 +1,7 @@
 //! What is recorded of a turn besides what was said: who, when, with what, and what else is to be known.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::{Chat, Quotes, SearchMemory};
@@ -7,8 +9,25 @@ use crate::agent::Transcript;
 use crate::conversation::title;
 use crate::provider::ProviderError;
 use crate::store::{self, Interaction, Session, Turn};
+use crate::tools::Toolbox;
 
 impl Chat {
+    /// Returns what the model may call in the next turn.
+    pub(super) fn tools(&self) -> Toolbox {
+        let memory = self.memory.clone();
+        if self.is_offline() {
+            // It needs no other, and this one always.
+            return Toolbox::of(Arc::new(SearchMemory::new(memory)));
+        }
+        let mut tools = self.settings.tools.clone();
+        // What the model is told anyway is no find; what did not fit is.
+        if self.live.left_out == 0 {
+            let elsewhere = SearchMemory::except(memory, &self.live.session_id);
+            tools.replace(Arc::new(elsewhere));
+        }
+        tools
+    }
+
     /// Returns a turn that has just begun.
     pub(super) fn begin(&self, query: &str) -> Turn {
         let (now, settings) = (store::now(), &self.settings);

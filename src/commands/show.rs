@@ -18,14 +18,14 @@ pub struct Which {
 impl Which {
     async fn find(&self, memory: &Memory, last: Option<&str>) -> Result<(Filter, Interaction)> {
         let filter = memory.filter(self.whose.whom(), None, None).await?;
-        let latest = memory.store.interactions_in(&filter, Some(1)).await?;
-        let id = self
-            .id
-            .as_deref()
-            .or(last.filter(|_| self.whose.whom() == Whom::Me))
-            .or(latest.first().map(|turn| turn.interaction_id.as_str()))
-            .context("nothing is recorded yet")?;
-        let interaction = memory.store.interaction(&filter, id).await?;
+        let last = last.filter(|_| self.whose.whom() == Whom::Me);
+        let id = if let Some(id) = self.id.as_deref().or(last) {
+            id.to_owned()
+        } else {
+            let latest = memory.store.interactions_in(&filter, Some(1)).await?.pop();
+            latest.context("nothing is recorded yet")?.interaction_id
+        };
+        let interaction = memory.store.interaction(&filter, &id).await?;
         Ok((filter, interaction))
     }
 }

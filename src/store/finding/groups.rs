@@ -6,7 +6,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::conversation::{Status, Step, Usage};
+use crate::conversation::{Status, Usage};
 use crate::store::open::Store;
 use crate::store::tables::Filter;
 
@@ -83,6 +83,28 @@ struct Turn {
     status: Status,
 }
 
+/// Holds the steps of a turn, as JSON text.
+#[derive(Deserialize)]
+struct Cycle {
+    scratchpad: String,
+}
+
+/// Is what counts of a step; what was observed is passed over.
+#[derive(Deserialize)]
+struct Acted {
+    action: Option<Named>,
+    success: bool,
+    duration_ms: i64,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// What the steps that cannot be read are counted as.
+const UNREADABLE: &str = "(cannot be read)";
+
 impl Store {
     /// Adds up the turns within the filter; `day` names the day of a moment. Days in order, else the largest group first.
     pub async fn groups(
@@ -93,19 +115,24 @@ impl Store {
     ) -> Result<Vec<Group>> {
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         if by == By::Tool {
-            let cycles = self
-                .react_cycles
-                .select(filter.expr(), &["scratchpad"], None, None)
-                .await?;
-            for cycle in cycles {
-                let steps: Vec<Step> = serde_json::from_str(&cycle.scratchpad)?;
+            let take = |cycle: Cycle| {
+                let Ok(steps) = serde_json::from_str::<Vec<Acted>>(&cycle.scratchpad) else {
+                    groups
+                        .entry(UNREADABLE.to_owned())
+                        .or_default()
+                        .add(0, false, None);
+                    return Ok(());
+                };
                 for step in steps {
                     let Some(action) = step.action else { continue };
-                    let duration = i64::try_from(step.duration_ms)?;
                     let group = groups.entry(action.name).or_default();
-                    group.add(duration, step.success, None);
+                    group.add(step.duration_ms, step.success, None);
                 }
-            }
+                Ok(())
+            };
+            self.react_cycles
+                .each(filter.expr(), &["scratchpad"], take)
+                .await?;
         } else {
             let key = match by {
                 By::Model => "model",
@@ -114,8 +141,7 @@ impl Store {
                 By::Day | By::Tool => "timestamp",
             };
             let columns = [key, "token_usage", "duration_ms", "status"];
-            let turns: Vec<Turn> = self.interactions.columns(filter.expr(), &columns).await?;
-            for turn in turns {
+            let take = |turn: Turn| {
                 let key = match turn.timestamp {
                     Some(micros) => {
                         day(DateTime::from_timestamp_micros(micros).unwrap_or_default())
@@ -126,11 +152,13 @@ impl Store {
                     Usage::parse(&turn.token_usage),
                     turn.status == Status::Completed,
                 );
-                groups
-                    .entry(key)
-                    .or_default()
-                    .add(turn.duration_ms, ended_well, usage);
-            }
+                let group = groups.entry(key).or_default();
+                group.add(turn.duration_ms, ended_well, usage);
+                Ok(())
+            };
+            self.interactions
+                .each(filter.expr(), &columns, take)
+                .await?;
         }
         let groups = groups.into_iter().map(|(key, group)| group.finish(key));
         let mut groups: Vec<Group> = groups.collect();

@@ -28,6 +28,15 @@ pub struct Outline {
     pub timestamp: DateTime<Utc>,
 }
 
+/// Is what counts of a turn in the list of sessions.
+#[derive(Deserialize)]
+struct Turn {
+    session_id: String,
+    #[serde(with = "chrono::serde::ts_microseconds")]
+    timestamp: DateTime<Utc>,
+    token_usage: String,
+}
+
 impl Store {
     /// Returns the interactions that the filter lets through, oldest first; only those with these words in question or answer, if
     /// there are some.
@@ -132,26 +141,20 @@ impl Store {
 
     /// Returns the sessions within the filter's scope that had a turn within its time, latest first.
     pub async fn sessions(&self, filter: &Filter) -> Result<Vec<SessionSummary>> {
-        let turns = self
-            .interactions
-            .select(
-                filter.expr(),
-                &["session_id", "timestamp", "token_usage"],
-                None,
-                None,
-            )
-            .await?;
         let mut active: HashMap<String, (usize, DateTime<Utc>, Usage)> = HashMap::new();
-        for turn in turns {
-            let usage = turn.usage().unwrap_or_default();
-            let entry =
-                active
-                    .entry(turn.session_id)
-                    .or_insert((0, turn.timestamp, Usage::default()));
+        let take = |turn: Turn| {
+            let usage = Usage::parse(&turn.token_usage).unwrap_or_default();
+            let first = (0, turn.timestamp, Usage::default());
+            let entry = active.entry(turn.session_id).or_insert(first);
             entry.0 += 1;
             entry.1 = entry.1.max(turn.timestamp);
             entry.2 += usage;
-        }
+            Ok(())
+        };
+        let columns = ["session_id", "timestamp", "token_usage"];
+        self.interactions
+            .each(filter.expr(), &columns, take)
+            .await?;
         let sessions = self
             .sessions
             .select(filter.scope_expr(), &session::ALL, None, None)

@@ -32,7 +32,7 @@ struct Spent {
 #[derive(Debug, Clone)]
 pub struct Stats {
     pub tables: Vec<TableStats>,
-    /// Bytes of the whole home on disk.
+    /// Bytes of the whole home on disk, and of the tables where they are elsewhere.
     pub disk_bytes: u64,
     pub model: String,
     /// The length of the vectors.
@@ -53,19 +53,21 @@ impl Store {
             self.table_stats(&self.react_cycles).await?,
             self.table_stats(&self.passages).await?,
         ];
-        let turns: Vec<Spent> = self
-            .interactions
-            .columns(filter.expr(), &["token_usage"])
-            .await?;
-        let mut usage = Usage::default();
-        for turn in &turns {
+        let (mut turns, mut usage) = (0, Usage::default());
+        let take = |turn: Spent| {
+            turns += 1;
             usage += Usage::parse(&turn.token_usage).unwrap_or_default();
-        }
-        let on_disk = tables.iter().map(|table| table.bytes).sum();
-        let disk_bytes = if self.is_local() {
-            disk_bytes(&self.options.home)
-        } else {
-            on_disk
+            Ok(())
+        };
+        self.interactions
+            .each(filter.expr(), &["token_usage"], take)
+            .await?;
+        let on_disk: u64 = tables.iter().map(|table| table.bytes).sum();
+        let home = &self.options.home;
+        let disk_bytes = match self.folder() {
+            Some(folder) if folder.starts_with(home) => disk_bytes(home),
+            Some(folder) => disk_bytes(home) + disk_bytes(&folder),
+            None => disk_bytes(home) + on_disk,
         };
         Ok(Stats {
             tables,
@@ -73,7 +75,7 @@ impl Store {
             model: self.options.embedder.name(),
             dimension: self.dimension,
             usage,
-            turns: turns.len(),
+            turns,
         })
     }
 

@@ -18,10 +18,10 @@ pub struct Global {
         hide_env_values = true
     )]
     pub home: Option<PathBuf>,
-    /// Where the tables are [default: lancedb in the home]
+    /// The folder of the tables [default: lancedb in the home]
     #[arg(
         long,
-        value_name = "URI",
+        value_name = "DIR",
         env = "ALLM_DB",
         global = true,
         hide_env_values = true

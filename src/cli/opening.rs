@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
 use crate::redact::Redactor;
-use crate::store::{self, Backlog, Options, Store};
+use crate::store::{self, Backlog, Hinted, Options, Store};
 use crate::ui::Ui;
 
 /// The variable that holds the key of an OpenAI-compatible server.
@@ -61,17 +61,10 @@ pub async fn options(
     redact: bool,
     ui: &Ui,
 ) -> Result<Options> {
+    let uri = place(global.db.as_deref(), home)?;
     let embedder = global.embedder.as_deref().unwrap_or(&config.embedder);
     let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
     source.fetch(ui.watched()).await?;
-    let uri = match global.db.as_deref().filter(|uri| !uri.is_empty()) {
-        Some(uri) if uri.contains("://") && !uri.starts_with("file://") => uri.to_owned(),
-        Some(path) => {
-            let path = path.strip_prefix("file://").unwrap_or(path);
-            absolute(Path::new(path))?.display().to_string()
-        }
-        None => home.join("lancedb").display().to_string(),
-    };
     Ok(Options {
         redact: match redact {
             true => Redactor::new(variable(KEY)),
@@ -80,6 +73,26 @@ pub async fn options(
         notice: ui.notice(),
         ..Options::new(home, uri, Lazy::new(source))
     })
+}
+
+/// Returns where the tables are.
+fn place(named: Option<&str>, home: &Path) -> Result<String> {
+    let folder = match named.filter(|place| !place.is_empty()) {
+        None => home.join("lancedb"),
+        Some(place) => {
+            let path = place.strip_prefix("file://").unwrap_or(place);
+            if path.contains("://") {
+                return Err(anyhow::Error::new(Hinted {
+                    message: format!(
+                        "cannot keep the tables at `{place}`: only a folder can hold them"
+                    ),
+                    hint: "name a folder, such as `--db /data/allm`".to_owned(),
+                }));
+            }
+            absolute(Path::new(path))?
+        }
+    };
+    Ok(folder.display().to_string())
 }
 
 /// Opens the store, and stores what dead processes left in the journal.

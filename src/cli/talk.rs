@@ -94,7 +94,7 @@ fn toolbox(args: &ChatArgs, memory: &Memory, config: &Config, home: &Path) -> Re
     private.extend(memory.store.folder());
     let mut tools = tools::builtin(
         Access::new(&folder, &named, &private)?,
-        Arc::new(SearchMemory(memory.clone())),
+        Arc::new(SearchMemory::new(memory.clone())),
         Duration::from_secs(config.command_timeout_s),
     );
     let chosen = match &args.tools[..] {

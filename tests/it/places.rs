@@ -148,3 +148,54 @@ async fn changing_the_embedder_and_making_users_do_not_wait_for_each_other() {
     assert!(ended.is_ok(), "they wait for each other for ever");
     assert_eq!(store.list_users().await.unwrap().len(), 40);
 }
+
+// Finding D15.
+#[test]
+fn only_folders_hold_the_tables_and_anything_else_is_refused_before_a_byte_is_written() {
+    for place in [
+        "s3://bucket/history",
+        "gs://bucket/history",
+        "az://container/history",
+        "db://history",
+        "memory://",
+    ] {
+        for command in [&["sessions"][..], &["chat", "hello"], &["doctor"]] {
+            let home = Home::new();
+            let run = home
+                .allm()
+                .args(["--db", place])
+                .args(command.iter().copied());
+            let refused = run.run().fails(1);
+            assert_eq!(
+                refused.stderr,
+                format!(
+                    "error: cannot keep the tables at `{place}`: only a folder can hold them\nhint: name a folder, such as `--db /data/allm`\n"
+                )
+            );
+            assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+// Finding D15.
+#[test]
+fn tables_elsewhere_count_as_on_disk() {
+    let home = Home::new();
+    let elsewhere = home.folder().join("tables");
+    let url = format!("file://{}", elsewhere.display());
+    let allm = |args: &[&str]| {
+        let run = home.allm().env("ALLM_DB", &url);
+        run.args(args.iter().copied())
+    };
+    allm(&["chat", "hello"]).run().ok();
+    assert!(elsewhere.is_dir() && !home.path().join("lancedb").exists());
+    let stats = allm(&["stats", "--json"]).ok_json();
+    let tables: u64 = stats["tables"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|table| table["bytes"].as_u64().unwrap())
+        .sum();
+    let all = stats["disk_bytes"].as_u64().unwrap();
+    assert!(tables > 0 && all >= tables, "{stats}");
+}

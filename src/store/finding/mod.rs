@@ -1,6 +1,7 @@
 //! Reads alone: by meaning and words, by time and id, by SQL, and what it all adds up to.
 
 mod candidates;
+mod careful;
 mod facts;
 mod groups;
 mod listing;

@@ -18,6 +18,7 @@ use lancedb::table::datafusion::BaseTableAdapter;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::careful::Careful;
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Record, Table};
 use crate::store::words::Hinted;
@@ -92,7 +93,7 @@ impl Store {
     ) -> Result<()> {
         table.inner.checkout_latest().await?;
         let adapter = BaseTableAdapter::try_new(table.inner.base_table().clone()).await?;
-        let mut frame = context.read_table(Arc::new(adapter))?;
+        let mut frame = context.read_table(Arc::new(Careful(adapter)))?;
         if let Some(mine) = mine {
             frame = frame.filter(mine)?;
         }

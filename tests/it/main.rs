@@ -21,6 +21,7 @@ mod embedding;
 mod evaluation;
 mod export;
 mod faults;
+mod finding;
 mod forget;
 mod fulldisk;
 mod history;

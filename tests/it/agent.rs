@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use allm::agent::prompt::{Prompt, Style};
 use allm::agent::{Agent, Approval, Transcript};
-use allm::conversation::Status;
+use allm::conversation::{Status, ToolSpec};
 use allm::provider::{Kind, Ollama, OpenAi, Options, Provider, ProviderError, Settings};
-use allm::tools::Toolbox;
+use allm::tools::{Tool, Toolbox};
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::scripted::{self, Echo, Said, Watcher, bodies, calls};
 use crate::server::{Chunk, Reply, Server};
@@ -341,6 +343,24 @@ async fn a_server_that_reads_less_than_it_was_sent_is_noticed() {
     );
 }
 
+/// Is a tool that says when it is called, and waits then.
+struct Waits(Arc<Notify>);
+
+impl Tool for Waits {
+    fn spec(&self) -> ToolSpec {
+        Echo("look").spec()
+    }
+
+    fn mutates(&self) -> bool {
+        false
+    }
+
+    fn call(&self, _arguments: Value) -> BoxFuture<'_, anyhow::Result<String>> {
+        self.0.notify_one();
+        Box::pin(std::future::pending())
+    }
+}
+
 #[tokio::test]
 async fn a_turn_that_is_dropped_in_a_tool_keeps_its_step() {
     let replies = vec![Said::Calls(
@@ -349,18 +369,14 @@ async fn a_turn_that_is_dropped_in_a_tool_keeps_its_step() {
         vec![("look", json!({"say": "wait"}))],
     )];
     let server = scripted::ollama(Some(&["tools"]), replies);
-    let agent = agent(
-        Arc::new(at(&server)),
-        Toolbox::of(Arc::new(Echo("look"))),
-        8192,
-    );
+    let called = Arc::new(Notify::new());
+    let tool = Waits(Arc::clone(&called));
+    let agent = agent(Arc::new(at(&server)), Toolbox::of(Arc::new(tool)), 8192);
     let (mut transcript, mut watcher) = (Transcript::default(), Watcher::default());
-    let asked = agent.turn(prompt("why?"), &mut transcript, &mut watcher);
-    assert!(
-        tokio::time::timeout(Duration::from_secs(2), asked)
-            .await
-            .is_err()
-    );
+    tokio::select! {
+        _ = agent.turn(prompt("why?"), &mut transcript, &mut watcher) => panic!("the tool waits"),
+        () = called.notified() => {}
+    }
     transcript.close();
     let step = &transcript.steps[0];
     assert_eq!(

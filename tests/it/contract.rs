@@ -24,8 +24,12 @@ fn ask(home: &Home, args: &[&str]) -> Value {
 fn a_list_says_how_much_it_leaves_out() {
     let home = talked();
     for (args, count, more) in [
-        (&["timeframe", "today", "--limit", "3"][..], 3, 1),
-        (&["timeframe", "today"], 4, 0),
+        (
+            &["timeframe", "2020-01-01", "2100-01-01", "--limit", "3"][..],
+            3,
+            1,
+        ),
+        (&["timeframe", "2020-01-01", "2100-01-01"], 4, 0),
         (&["sessions", "--limit", "1"], 1, 1),
         (&["sessions"], 2, 0),
     ] {
@@ -72,5 +76,8 @@ fn a_no_is_an_answer_in_json_too() {
     terminal.type_keys("n\r");
     terminal.wait_for("{\"type\":\"forgotten\",\"declined\":true}");
     assert_eq!(terminal.exit_status(), 0);
-    assert_eq!(ask(&home, &["timeframe", "today"])["count"], 4);
+    assert_eq!(
+        ask(&home, &["timeframe", "2020-01-01", "2100-01-01"])["count"],
+        4
+    );
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, wait_until};
 use crate::server::{Chunk, Reply, Server};
 
 /// A server that begins to answer and then waits.
@@ -44,17 +44,18 @@ fn a_turn_of_a_killed_shell_is_recovered_once() {
     let mut shell = shell.spawn().unwrap();
     let mut first = [0; 13];
     std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
-    // What has come is in the journal after a quarter of a second.
-    std::thread::sleep(Duration::from_millis(400));
-    shell.kill().unwrap();
-    shell.wait().unwrap();
-    // A torn last line, as a power cut leaves it, does not hide the lines before it.
     let journal = fs::read_dir(home.path().join("journal"))
         .unwrap()
         .next()
         .unwrap()
         .unwrap()
         .path();
+    wait_until("what has come is in the journal", || {
+        fs::read_to_string(&journal).is_ok_and(|text| text.contains("the beginning"))
+    });
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    // A torn last line, as a power cut leaves it, does not hide the lines before it.
     fs::OpenOptions::new()
         .append(true)
         .open(&journal)

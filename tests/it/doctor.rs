@@ -176,7 +176,10 @@ fn too_few_files_to_open_throw_nothing_away() {
     let doctor = home.allm().args(["doctor", "-p", "offline", "--json"]);
     let doctor = doctor.ok_json();
     assert!(!doctor.to_string().contains("wrong"), "{doctor}");
-    let found = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let found = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(found["count"], 12);
 }
 
@@ -233,7 +236,10 @@ fn a_person_is_asked_before_rows_are_lost() {
     doctor.type_keys("y\r");
     doctor.wait_for("fixed");
     assert_eq!(doctor.exit_status(), 0);
-    let found = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let found = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(found["count"], 1);
 }
 

@@ -1,7 +1,9 @@
 //! Bad input and bad luck: each gets a clear error and the right exit code, and costs no turn already made.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -178,6 +180,23 @@ fn an_unusable_home_is_an_error() {
     );
 }
 
+// Finding L21.
+#[test]
+fn a_home_whose_name_is_no_text_is_an_error() {
+    let home = Home::new();
+    let place = home.path().join(OsStr::from_bytes(b"home-\xff"));
+    let mut stats = Command::new(env!("CARGO_BIN_EXE_allm"));
+    let stats = stats.arg("stats").env("ALLM_HOME", &place);
+    let output = stats.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("error: cannot use `") && said.contains("no valid UTF-8"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn the_home_is_for_its_owner_alone() {
     let home = Home::new();
@@ -222,9 +241,8 @@ fn a_reader_that_leaves_early_is_no_failure() {
         .unwrap();
     drop(listing.stdout.take());
     let mut said = String::new();
-    BufReader::new(listing.stderr.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
+    let mut stderr = listing.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
     assert_eq!(
         (listing.wait().unwrap().code(), said.contains("error")),
         (Some(0), false)
@@ -334,7 +352,7 @@ fn turns_that_had_to_wait_are_stored_in_the_same_shell() {
     );
     let found = home
         .allm()
-        .args(["timeframe", "today", "--json"])
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
         .run()
         .ok();
     assert!(!found.stderr.contains("stored now"), "{}", found.stderr);

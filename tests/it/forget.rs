@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, say};
+use crate::harness::{Home, say, wait_until};
 use crate::privacy::files_with;
 use crate::scripted::{self, Said, calls};
 use crate::server::{Chunk, Reply, Server};
@@ -75,7 +74,10 @@ fn what_quoted_it_by_any_way_has_it_no_more() {
         .stdin(&script)
         .run()
         .ok();
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     let id = |at: usize| {
         turns["interactions"][at]["interaction_id"]
             .as_str()
@@ -195,12 +197,7 @@ fn searching_slowly(home: &Path) -> Server {
                 let body = scripted::ollama_body(&call).into_bytes();
                 return Reply::chunks(200, "application/x-ndjson", vec![Chunk::Bytes(body)]);
             }
-            for _ in 0..600 {
-                if go.exists() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
+            wait_until("the test goes on", || go.exists());
             let body = scripted::ollama_body(&Said::Text("It is said.")).into_bytes();
             Reply::chunks(200, "application/x-ndjson", vec![Chunk::Bytes(body)])
         }
@@ -241,16 +238,9 @@ fn a_shell_in_a_turn_keeps_its_journal_and_forgets_too() {
         let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
         texts.collect::<String>()
     };
-    let until = |done: &dyn Fn() -> bool| {
-        for _ in 0..600 {
-            if done() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("waited for too long; the journal has {}", journal());
-    };
-    until(&|| journal().contains("quokka"));
+    wait_until("the answer of the tool is in the journal", || {
+        journal().contains("quokka")
+    });
     home.allm()
         .args(["forget", &id, "--yes", "--no-backup"])
         .run()
@@ -258,12 +248,17 @@ fn a_shell_in_a_turn_keeps_its_journal_and_forgets_too() {
     // The turn that runs is still in its journal, and nobody took it for a dead shell's.
     assert!(journal().contains("what of wheel seven?"));
     assert_eq!(
-        home.allm().args(["timeframe", "today", "--json"]).ok_json()["count"],
+        home.allm()
+            .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+            .ok_json()["count"],
         0
     );
     fs::write(home.folder().join("go-on"), "").unwrap();
     assert!(shell.wait().unwrap().success());
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(
         (&turns["count"], &turns["interactions"][0]["response"]),
         (&json!(1), &json!("It is said.")),
@@ -324,7 +319,10 @@ pub fn quoted() -> (Home, String, String) {
         ])
         .run()
         .ok();
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     let id = turns["interactions"][0]["interaction_id"]
         .as_str()
         .unwrap()
@@ -380,12 +378,7 @@ fn ctrl_c_waits_until_what_was_begun_is_done() {
     shell.type_keys("y\r");
     // The file that says what is being removed is there from the first step to the last.
     let marker = home.path().join("lancedb.erasing");
-    for _ in 0..2_000 {
-        if marker.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("it has begun", || marker.exists());
     shell.type_keys("\u{3}");
     assert_eq!(shell.exit_status(), 0, "{}", shell.screen());
     assert!(shell.screen().contains("finishing, "), "{}", shell.screen());

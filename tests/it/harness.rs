@@ -18,13 +18,23 @@ pub use crate::terminal::Terminal;
 const BINARY: &str = env!("CARGO_BIN_EXE_allm");
 
 /// The longest that a run may take.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Says something about a test to whoever runs it, also where it passes.
 pub fn say(text: &str) {
     // The macros write into what is only shown of tests that fail.
     writeln!(std::io::stderr(), "    {text}").ok();
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Says that a test is left out, and why.

@@ -213,13 +213,25 @@ fn names_and_ids_of_any_kind_are_only_data() {
         .ok();
     }
     for name in names {
-        let mine = as_user(&home, name, &["timeframe", "today", "--json"]).ok_json();
+        let mine = as_user(
+            &home,
+            name,
+            &["timeframe", "2020-01-01", "2100-01-01", "--json"],
+        )
+        .ok_json();
         assert_eq!(mine["count"], 1, "{name}");
         assert_eq!(mine["interactions"][0]["user"], name);
         let seen = as_user(
             &home,
             names[0],
-            &["timeframe", "today", "--json", "--user", name],
+            &[
+                "timeframe",
+                "2020-01-01",
+                "2100-01-01",
+                "--json",
+                "--user",
+                name,
+            ],
         );
         assert_eq!(
             seen.ok_json()["interactions"][0]["query"],

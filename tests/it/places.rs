@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Options, Store, change_embedder};
 
 use crate::crashes::stalling;
-use crate::harness::Home;
+use crate::harness::{Home, PATIENCE};
 
 /// Leaves a turn in the journal of a home, as a killed shell does.
 fn killed(home: &Home) {
@@ -76,7 +75,8 @@ fn a_home_that_has_moved_recovers_its_journals() {
             "--home",
             link.to_str().unwrap(),
             "timeframe",
-            "today",
+            "2020-01-01",
+            "2100-01-01",
             "--json",
         ];
         let found = moved.allm().args(list).ok_json();
@@ -144,7 +144,7 @@ async fn changing_the_embedder_and_making_users_do_not_wait_for_each_other() {
         }
     };
     let both = async { tokio::join!(making, changing) };
-    let ended = tokio::time::timeout(Duration::from_mins(1), both).await;
+    let ended = tokio::time::timeout(PATIENCE, both).await;
     assert!(ended.is_ok(), "they wait for each other for ever");
     assert_eq!(store.list_users().await.unwrap().len(), 40);
 }

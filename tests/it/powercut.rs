@@ -21,7 +21,10 @@ fn say(home: &Home, text: &str) {
 }
 
 fn queries(home: &Home) -> Vec<String> {
-    let found = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let found = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     let turns = found["interactions"].as_array().unwrap().iter();
     turns
         .map(|turn| turn["query"].as_str().unwrap().to_owned())

@@ -143,7 +143,10 @@ fn a_part_of_an_export_can_be_anothers() {
 #[test]
 fn what_is_forgotten_is_in_no_file() {
     let home = filled();
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     let id = turns["interactions"][0]["interaction_id"]
         .as_str()
         .unwrap()
@@ -181,7 +184,10 @@ fn what_is_forgotten_is_in_no_file() {
     assert_eq!(files_with(home.path(), &vector), Vec::<String>::new());
 
     // The rest is whole: the second turn of the same conversation, with what was sent for it.
-    let left = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let left = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(left["count"], 3, "{left}");
     let second = left["interactions"][0]["interaction_id"].as_str().unwrap();
     let context = home.allm().args(["context", second]).run().ok().stdout;
@@ -216,7 +222,10 @@ fn a_chat_goes_on_after_it_has_forgotten() {
         !body.contains("zanzibar") && body.contains("and then?"),
         "{body}"
     );
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(turns["count"], 2);
     let last = turns["interactions"][1]["interaction_id"].as_str().unwrap();
     let context = home.allm().args(["context", last, "--json"]).ok_json();
@@ -228,7 +237,10 @@ fn a_chat_goes_on_after_it_has_forgotten() {
     let kept = files_with(&home.path().join("backups"), b"zanzibar");
     assert_eq!(kept.len(), 1);
     import(&home, &fs::read_to_string(&kept[0]).unwrap());
-    let turns = home.allm().args(["timeframe", "today", "--json"]).ok_json();
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
     assert_eq!(turns["count"], 3);
 }
 

@@ -149,7 +149,6 @@ impl Tool for Echo {
     fn call(&self, arguments: Value) -> BoxFuture<'_, anyhow::Result<String>> {
         Box::pin(async move {
             match arguments["say"].as_str() {
-                Some("wait") => std::future::pending().await,
                 Some(text) => Ok(text.replace("1 MiB", &"x".repeat(1 << 20))),
                 None => anyhow::bail!("nothing to say"),
             }

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::Home;
+use crate::harness::{Home, wait_until};
 use crate::privacy::{files_with, key};
 use crate::scripted::{self, Said};
 use crate::server::{self, Chunk, Reply, Server};
@@ -152,11 +152,9 @@ fn a_secret_at_the_beginning_of_a_line_is_left_out_of_the_journal() {
     let run = run.args(["--base-url", &server.url, &format!("a key:\n{key}")]);
     let mut shell = run.spawn();
     let journal = home.path().join("journal");
-    let patience = Instant::now();
-    while !journal.is_dir() || files_with(&journal, b"It is").is_empty() {
-        assert!(patience.elapsed() < Duration::from_mins(1));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("the answer is in the journal", || {
+        journal.is_dir() && !files_with(&journal, b"It is").is_empty()
+    });
     shell.kill().unwrap();
     shell.wait().unwrap();
     assert!(!files_with(&journal, b"--- stdout").is_empty());

@@ -207,7 +207,7 @@ fn sessions_are_found_resumed_and_added_up() {
         "{}",
         limited.stderr
     );
-    assert_eq!(ask(&["sessions", "--to", "yesterday"])["count"], 0);
+    assert_eq!(ask(&["sessions", "--to", "2020-01-01"])["count"], 0);
 
     let lines = chat(&format!(
         "/resume {}\nand then?\n/history 2\n/last\n",

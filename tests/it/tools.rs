@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Run};
+use crate::harness::{Home, Run, wait_until};
 use crate::scripted::{self, Said, bodies, calls};
 use crate::server::Server;
 
@@ -271,10 +271,21 @@ fn a_person_is_asked_and_can_say_why_not() {
     assert_eq!(told, "error: the user refused this call: keep the colour");
 }
 
+/// A command with a child in the background that never rests.
+const RESTLESS: &str = "touch alive; (for i in $(seq 3000); do echo >> alive; sleep 0.1; done) & touch begun; sleep 300";
+
+/// Returns whether the child of [`RESTLESS`] has done nothing for a while.
+fn is_quiet(home: &Home) -> bool {
+    let alive = || fs::metadata(home.folder().join("alive")).unwrap().len();
+    let before = alive();
+    thread::sleep(Duration::from_secs(2));
+    alive() == before
+}
+
 #[test]
 fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
     let home = Home::new();
-    let command = json!({"command": "touch begun; (sleep 3; touch survived) & sleep 60"});
+    let command = json!({"command": RESTLESS});
     let server = model(vec![
         Said::Calls("It takes long.", "", vec![("run_command", command)]),
         Said::Text("never"),
@@ -284,9 +295,7 @@ fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
     terminal.wait_for("> ");
     terminal.type_keys("wait\r");
     let begun = home.folder().join("begun");
-    while !begun.exists() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the command runs", || begun.exists());
     terminal.type_keys("\u{3}");
     terminal.wait_for("interrupted");
     terminal.wait_for("> ");
@@ -304,27 +313,23 @@ fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
         )
     );
     assert!(step["duration_ms"].as_u64().unwrap() > 0, "{step}");
-    thread::sleep(Duration::from_millis(3500));
-    assert!(!home.folder().join("survived").exists());
+    wait_until("nothing of the command is left", || is_quiet(&home));
 }
 
 // Finding L27.
 #[test]
 fn a_command_dies_with_a_shell_that_is_killed() {
     let home = Home::new();
-    let command = json!({"command": "touch begun; (sleep 3; touch survived) & sleep 60"});
+    let command = json!({"command": RESTLESS});
     let server = model(vec![calls("run_command", command), Said::Text("never")]);
     let mut shell = chat(&home, &server, &["--yes", "wait"]).spawn();
     let begun = home.folder().join("begun");
-    while !begun.exists() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the command runs", || begun.exists());
     // The watchman is there right after the command.
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_secs(2));
     shell.kill().unwrap();
     shell.wait().unwrap();
-    thread::sleep(Duration::from_millis(3500));
-    assert!(!home.folder().join("survived").exists());
+    wait_until("nothing of the command is left", || is_quiet(&home));
 }
 
 // Finding L6.

@@ -170,11 +170,7 @@ impl Store {
     }
 
     /// Makes the vectors of whole rows from those of their passages.
-    async fn embed_wholes<R: Whole>(
-        &self,
-        table: &Table<R>,
-        ids: Option<&[String]>,
-    ) -> Result<()> {
+    async fn embed_wholes<R: Whole>(&self, table: &Table<R>, ids: Option<&[String]>) -> Result<()> {
         let none = Some(of(ids, col(R::VECTOR).is_null()));
         for some in table.keys(none).await?.chunks(BATCH) {
             // A row that is read is put back before anybody can take something out of it.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use allm::store::Mode;
+use allm::embedder::{Embedder, Lazy, Source};
+use allm::store::{Filter, Mode, Options, Scope, SearchQuery, Store};
 use serde_json::{Value, json};
 
 use crate::evaluation::Evaluation;
@@ -127,25 +128,38 @@ fn scores_are_honest_and_duplicates_appear_once() {
     );
 }
 
-#[test]
-fn a_broken_embedder_leaves_the_words() {
-    let home = filled();
-    // The model that the store was made with, under its name, without its files.
-    let folder = home.folder().join("all-MiniLM-L6-v2");
-    std::fs::create_dir(&folder).unwrap();
-    let output = home
-        .allm()
-        .args(["search", "--json", "dogs bark", "--embedder"])
-        .args([folder.to_str().unwrap()])
-        .run();
-    if output.status == 0 {
-        assert_eq!(output.json()[0]["hits"][0]["response"], "Dogs bark.");
-        assert!(
-            output.stderr.contains("looked for the words alone"),
-            "{}",
-            output.stderr
-        );
-    } else {
-        panic!("{}", output.stderr);
+/// Is a model whose files cannot be read.
+struct Broken;
+
+impl Embedder for Broken {
+    fn name(&self) -> &'static str {
+        "all-MiniLM-L6-v2"
     }
+
+    fn dimension(&self) -> usize {
+        384
+    }
+
+    fn embed(&self, _: &[&str]) -> anyhow::Result<Vec<Vec<f32>>> {
+        anyhow::bail!("cannot read the weights")
+    }
+
+    fn passages<'t>(&self, text: &'t str) -> anyhow::Result<Vec<&'t str>> {
+        Ok(vec![text])
+    }
+}
+
+#[tokio::test]
+async fn a_broken_embedder_leaves_the_words() {
+    let home = filled();
+    let tables = home.path().join("lancedb").display().to_string();
+    let embedder = Lazy::ready(Source::Bundled, Box::new(Broken));
+    let store = Store::open(Options::new(home.path(), tables, embedder));
+    let store = store.await.unwrap();
+    let everyone = Filter::new(Scope::Everyone);
+    let query = SearchQuery::new("dogs bark", everyone, 3);
+    let found = store.search(&query).await.unwrap();
+    assert_eq!(found.hits[0].interaction.response, "Dogs bark.");
+    let notices: Vec<String> = found.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(notices, ["looked for the words alone"]);
 }

@@ -299,6 +299,29 @@ async fn turns_without_passages_are_found_and_get_them_again() {
     assert!(passages.unwrap().rows >= 10, "{:?}", stats.tables);
 }
 
+// Finding H5.
+#[tokio::test]
+async fn vectors_that_a_running_shell_makes_are_not_called_missing() {
+    let home = Home::new();
+    let store = Store::open(options(home.path())).await.unwrap();
+    let user = store.ensure_user("alice").await.unwrap();
+    let users = [(user.user_id, user.username)];
+    store
+        .import(vec![turn(0, 10, &users)], false)
+        .await
+        .unwrap();
+    let journal = home.path().join("journal");
+    fs::create_dir_all(&journal).unwrap();
+    fs::write(journal.join("shell.jsonl"), "a turn\n").unwrap();
+    let running = fs::File::open(journal.join("shell.jsonl")).unwrap();
+    running.lock().unwrap();
+    let found = examine(options(home.path()), false, &|_| true).await;
+    assert_eq!(finding(&found, "vectors").state, State::Odd, "{found:?}");
+    drop(running);
+    let found = examine(options(home.path()), false, &|_| true).await;
+    assert_eq!(finding(&found, "vectors").state, State::Wrong, "{found:?}");
+}
+
 // Finding M27.
 #[test]
 fn the_provider_is_asked_as_a_chat_would() {

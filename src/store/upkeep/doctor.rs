@@ -18,7 +18,7 @@ use super::torn::tables;
 use crate::store::open::{Options, Store};
 use crate::store::tables::{Filter, Record, Scope, Table};
 use crate::store::words::Hinted;
-use crate::store::writing::journal;
+use crate::store::writing::journal::{self, Orphan};
 
 /// Says how something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -239,6 +239,10 @@ impl Store {
         let missing = self.unembedded().await?;
         Ok(match (missing, fix) {
             (0, _) => Finding::new(what, State::Fine, "every passage has its own"),
+            (missing, false) if self.is_storing()? => {
+                let detail = format!("{missing} passages have none yet; a running shell is at it");
+                Finding::new(what, State::Odd, detail)
+            }
             (missing, false) => {
                 let detail = format!("{missing} passages have none and are not found by meaning");
                 Finding::new(what, State::Wrong, detail)
@@ -248,6 +252,17 @@ impl Store {
                 Finding::new(what, State::Fixed, format!("{made} were made"))
             }
         })
+    }
+
+    /// Returns whether a shell that runs has turns in its journal: their vectors come last.
+    fn is_storing(&self) -> Result<bool> {
+        for path in journal::list(&self.journals())? {
+            let has_turns = fs::metadata(&path).is_ok_and(|journal| journal.len() > 0);
+            if has_turns && Orphan::open(path)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -102,6 +102,14 @@ impl Store {
     async fn unfindable(&self, bare: &[String], fix: bool) -> Result<usize> {
         let mut count = 0;
         for some in bare.chunks(BATCH) {
+            // An import that replaces a turn has written them meanwhile.
+            let cited: Vec<Id> = self
+                .passages
+                .columns(Some(among(some)), &["interaction_id"])
+                .await?;
+            let mut some = some.to_vec();
+            some.retain(|id| cited.iter().all(|row| row.id != *id));
+            let some = &some[..];
             let turns: Vec<Interaction> = self.interactions.whole(among(some)).await?;
             let cycles: Vec<ReactCycle> = self.react_cycles.whole(among(some)).await?;
             // Nothing was asked, answered or done in some; others have been erased meanwhile.

@@ -120,15 +120,18 @@ fn a_store_that_does_not_open_names_the_doctor() {
     let home = Home::new();
     say(&home, "hello");
     let torn = newest(&home.path().join("lancedb/interactions.lance/_versions"));
-    fs::write(&torn, "").unwrap();
-    let output = home.allm().args(["stats"]).run().fails(1);
-    assert!(
-        output
-            .stderr
-            .contains("hint: `allm doctor --fix` repairs what can be"),
-        "{}",
-        output.stderr
-    );
+    let whole = fs::read(&torn).unwrap();
+    for length in [0, whole.len() / 2] {
+        fs::write(&torn, &whole[..length]).unwrap();
+        let output = home.allm().args(["stats"]).run().fails(1);
+        assert!(
+            output
+                .stderr
+                .contains("hint: `allm doctor --fix` repairs what can be"),
+            "{}",
+            output.stderr
+        );
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use lancedb::arrow::arrow_array::cast::AsArray;
 use lancedb::arrow::arrow_array::types::Float32Type;
 use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
@@ -93,7 +94,7 @@ impl<R: Record> Table<R> {
         dimension: usize,
         locks: &Locks,
     ) -> Result<Table<R>> {
-        let open = || connection.open_table(R::NAME).execute();
+        let open = || opened(connection, R::NAME);
         let inner = match open().await {
             Err(Error::TableNotFound { .. }) => {
                 let schema = Arc::new(Schema::new(R::columns(dimension)));
@@ -339,6 +340,17 @@ fn in_parts() -> QueryExecutionOptions {
     let mut options = QueryExecutionOptions::default();
     options.max_batch_length = 512;
     options
+}
+
+/// Opens a table that is there.
+async fn opened(connection: &Connection, name: &str) -> lancedb::Result<lancedb::Table> {
+    // A manifest that is cut off makes LanceDB panic.
+    let opening = AssertUnwindSafe(connection.open_table(name).execute()).catch_unwind();
+    let torn = |_| Error::TableCorrupted {
+        name: name.to_owned(),
+        source: "LanceDB broke down over it".into(),
+    };
+    opening.await.map_err(torn)?
 }
 
 /// Says how rows are sorted.

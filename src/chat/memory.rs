@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -36,6 +37,14 @@ impl Memory {
             user_id: &self.user_id,
             username: &self.username,
         }
+    }
+
+    /// Looks up who the user is now: another shell may have given them another name, or have made them first. A name is not worth
+    /// waiting for whoever has the tables.
+    pub(super) async fn found(&self) -> Option<User> {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let found = tokio::time::timeout(PATIENCE, self.store.find(self.me())).await;
+        found.ok()?.ok()?
     }
 
     /// Takes note of who the user is now, if that was found out.

@@ -236,9 +236,7 @@ impl Chat {
         let mut quotes = Quotes::default();
         let mut named = None;
         let answering = async {
-            // Another shell may have given the user another name, or have made them first.
-            let me = self.memory.me();
-            named = self.memory.store.find(me).await.ok().flatten();
+            named = self.memory.found().await;
             if !offline {
                 quotes = self.quotes_for(query, frontend).await;
             }
@@ -252,12 +250,14 @@ impl Chat {
             agent.turn(prompt, &mut transcript, frontend).await
         };
         let (status, failure) = tokio::select! {
+            // In this order: an interrupt is listened for before anything can have come that somebody wants to stop.
+            biased;
+            () = interrupt => (Status::Interrupted, None),
+            never = progress.keep() => match never {},
             result = answering => match result {
                 Ok(status) => (status, None),
                 Err(error) => (Status::Failed, Some(error)),
             },
-            () = interrupt => (Status::Interrupted, None),
-            never = progress.keep() => match never {},
         };
         drop(progress);
         self.memory.know(named);

@@ -133,8 +133,9 @@ impl Repl<'_> {
         loop {
             let next = async {
                 tokio::select! {
-                    line = lines_read.recv() => Some(line),
+                    biased;
                     () = interrupt() => None,
+                    line = lines_read.recv() => Some(line),
                 }
             };
             let Some(line) = self.runtime.block_on(next) else {
@@ -172,8 +173,9 @@ impl Repl<'_> {
         let backlog = &self.chat.memory.backlog;
         let stored = self.runtime.block_on(async {
             tokio::select! {
-                _ = backlog.done() => true,
+                biased;
                 () = interrupt() => false,
+                _ = backlog.done() => true,
             }
         });
         self.ui.notices(&backlog.troubles());

@@ -137,6 +137,9 @@ fn a_journal_of_before_belongs_to_who_wrote_it() {
     as_user(&home, "alice", &["chat", "-p", "offline", "hi"])
         .run()
         .ok();
+    as_user(&home, "bob", &["chat", "-p", "offline", "hi"])
+        .run()
+        .ok();
     let mut shell = Shell::start(
         &home,
         "bob",
@@ -160,7 +163,7 @@ fn a_journal_of_before_belongs_to_who_wrote_it() {
     shell.process.wait().unwrap();
     assert_eq!(
         (turns(&home, "bob"), turns(&home, "robert")),
-        (json!(0), json!(1))
+        (json!(0), json!(2))
     );
     assert_eq!(
         usernames(&home, "alice"),

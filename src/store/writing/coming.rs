@@ -1,11 +1,11 @@
 //! What comes of a turn while it runs, as lines of the journal: each holds only what is new.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Turn;
 use crate::conversation::Step;
 use crate::store::tables::context::Packed;
+use crate::store::words::id_of;
 
 /// Holds what has come of a turn that runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Sent {
     id: String,
     /// Says which request that is; absent where this one stands by itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    after: Option<u64>,
+    after: Option<String>,
     packed: Packed,
 }
 
@@ -79,7 +79,7 @@ impl Coming {
         let packed = Packed::new(previous, body);
         Sent {
             id: id.to_owned(),
-            after: previous.filter(|_| packed.extends()).map(hash),
+            after: previous.filter(|_| packed.extends()).map(digest),
             packed,
         }
     }
@@ -116,7 +116,7 @@ impl Sent {
     /// Adds the request to its turn; `previous` is the one of the line before, and then this one. Returns whether that was possible.
     pub fn add_to(self, turn: Option<&mut Turn>, previous: &mut Option<String>) -> bool {
         let before = previous.take();
-        if self.after.is_some() && self.after != before.as_deref().map(hash) {
+        if self.after.is_some() && self.after != before.as_deref().map(digest) {
             return false;
         }
         let Ok(body) = self.packed.unpack(&before.unwrap_or_default()) else {
@@ -131,11 +131,9 @@ impl Sent {
     }
 }
 
-/// Tells one request from others.
-fn hash(body: &str) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&Sha256::digest(body)[..8]);
-    u64::from_be_bytes(bytes)
+/// Tells one request from all others.
+fn digest(body: &str) -> String {
+    id_of(&[body])
 }
 
 /// Puts new text behind what is kept of the old.

@@ -11,6 +11,7 @@ mod tidy;
 
 mod agent;
 mod behind;
+mod beside;
 mod clock;
 mod compatible;
 mod contract;

@@ -1,12 +1,15 @@
 //! A removal beside other work of the same process and of others, and what many of them cost.
 
 use std::fs::{self, File};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Interaction, Options, Scope, Session, Store, Turn, new_id, now};
+use serde_json::json;
 
+use crate::forget::copy;
 use crate::harness::Home;
+use crate::server;
 
 /// Returns turns of as many sessions, one each.
 fn turns(count: usize) -> Vec<Turn> {
@@ -14,7 +17,7 @@ fn turns(count: usize) -> Vec<Turn> {
         let session_id = new_id();
         let question = format!("question {number} of zanzibar");
         let mut interaction = Interaction::begin(&session_id, &question, now());
-        interaction.response = "an answer".to_owned();
+        "an answer".clone_into(&mut interaction.response);
         Turn {
             username: "alice".to_owned(),
             session: Session {
@@ -128,4 +131,79 @@ fn who_has_to_wait_is_told_for_whom() {
     let told = "waiting for somebody who removes history for good";
     assert!(output.stderr.contains(told), "{}", output.stderr);
     assert!(output.stdout.contains("hello"), "{}", output.stdout);
+}
+
+#[test]
+fn a_reindex_that_is_killed_goes_on_where_it_was() {
+    let home = Home::new();
+    let line = |n: usize| json!({"timestamp": "2026-01-02T03:04:05Z", "id": n.to_string(), "query": format!("question {n}"), "response": "an answer"});
+    let lines: Vec<String> = (0..150).map(|n| line(n).to_string()).collect();
+    let import = ["import", "jsonl", "-", "--no-embed"];
+    home.allm().args(import).stdin(&lines.join("\n")).run().ok();
+    let copied = Home::new();
+    copy(home.path(), copied.path());
+    let start = Instant::now();
+    copied.allm().args(["reindex"]).run().ok();
+    let takes = start.elapsed();
+    for part in 1..4 {
+        let mut child = home.allm().args(["reindex"]).spawn();
+        std::thread::sleep(takes * part / 4);
+        child.kill().ok();
+        child.wait().unwrap();
+    }
+    home.allm().args(["reindex"]).run().ok();
+    let doctor = home.allm().args(["doctor", "--json"]).run().ok().json();
+    assert!(!doctor[0].to_string().contains("\"wrong\""), "{doctor:?}");
+    let rows = home
+        .allm()
+        .args([
+            "sql",
+            "--json",
+            "SELECT count(*), count(embedding) FROM passages",
+        ])
+        .ok_json();
+    assert_eq!(rows["rows"][0], json!([300, 300]), "{rows}");
+}
+
+#[test]
+fn two_shells_may_be_in_one_conversation() {
+    let home = Home::new();
+    let server = server::ollama(|question| format!("about {question}"));
+    let chat = |more: &[&str]| {
+        let run = home.allm().env("OLLAMA_HOST", &server.url);
+        run.args(["chat", "-p", "ollama", "--no-tools", "--json"])
+            .args(more.iter().copied())
+    };
+    let first = chat(&["hello"]).ok_json();
+    let session = first["session_id"].as_str().unwrap();
+    let talk = |name: &str| {
+        let script = (0..3).fold(String::new(), |all, n| format!("{all}{name} {n}\n"));
+        chat(&["--session", session]).stdin(&script).run().ok()
+    };
+    std::thread::scope(|scope| {
+        let both = ["one", "two"].map(|name| {
+            scope.spawn({
+                let talk = &talk;
+                move || talk(name)
+            })
+        });
+        for shell in both {
+            assert_eq!(shell.join().unwrap().json().len(), 3);
+        }
+    });
+    let turns = home
+        .allm()
+        .args(["timeframe", "2020-01-01", "2100-01-01", "--json"])
+        .ok_json();
+    assert_eq!(turns["count"], 7, "{turns}");
+    for turn in turns["interactions"].as_array().unwrap() {
+        assert_eq!(turn["session_id"], session);
+        let id = turn["interaction_id"].as_str().unwrap();
+        let sent = home
+            .allm()
+            .args(["context", id, "--json"])
+            .ok_json()
+            .to_string();
+        assert!(sent.contains(turn["query"].as_str().unwrap()), "{sent}");
+    }
 }

@@ -2,7 +2,7 @@
 //! never asks for.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -81,6 +81,21 @@ pub fn refuse_links(home: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Puts a file in the place of another: whole or not at all, and on the disk.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_name(path)
+}
+
+/// Syncs the folder that names a file, or has named it.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes a folder for its owner alone.

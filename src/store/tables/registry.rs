@@ -202,7 +202,7 @@ pub async fn set_embedding(
 ) -> Result<()> {
     let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entry = entry(EMBEDDING, &serde_json::to_value(embedding)?);
-    table.replace("key", &[entry]).await
+    table.replace(&[entry]).await
 }
 
 /// What the keys of rows begin with that say what was forgotten.

@@ -150,14 +150,14 @@ impl<R: Record> Table<R> {
         Ok(())
     }
 
-    /// Puts whole rows in the place of those with the same `key`, in one commit. Rows that are gone stay gone.
-    pub async fn replace(&self, key: &str, rows: &[R]) -> Result<()> {
+    /// Puts whole rows in the place of those with the same key, in one commit. Rows that are gone stay gone.
+    pub async fn replace(&self, rows: &[R]) -> Result<()> {
         let _pass = self.locks.enter().await?;
         self.inner.checkout_latest().await?;
         let batch = self.batch(rows)?;
         let schema = batch.schema();
         let reader = RecordBatchIterator::new([Ok(batch)], schema);
-        let mut merge = self.inner.merge_insert(&[key]);
+        let mut merge = self.inner.merge_insert(&[R::KEY]);
         merge.when_matched_update_all(None);
         let merging = merge.execute(Box::new(reader)).await;
         merging.with_context(|| format!("cannot write to the table `{}`", R::NAME))?;

@@ -5,20 +5,20 @@
 //! the store goes on with what was cut short. All of it can be done again and again, so each step is simply done once more.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
-use lancedb::expr::{col, is_in, lit};
 use lancedb::table::{CompactionOptions, Duration};
 use serde::{Deserialize, Serialize};
 
 use super::compaction::{self, Kept};
 use super::traces::Removed;
+use crate::store::disk::{replace_file, sync_name};
 use crate::store::open::Store;
-use crate::store::tables::{Filter, Record, Table, among, registry};
+use crate::store::tables::{Filter, Record, Session, Table, among, one_of, registry};
 
 /// How many rows are removed in one commit.
 const BATCH: usize = 1_000;
@@ -137,7 +137,8 @@ impl Store {
             removal.sessions.extend(before.sessions);
             removal.for_good |= before.for_good;
         }
-        write(&path, &removal).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let written = replace_file(&path, &serde_json::to_vec(&removal)?);
+        written.with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(Some(removal))
     }
 
@@ -164,8 +165,8 @@ impl Store {
         }
         let empty = self.without_turns(&removal.sessions).await?;
         for ids in empty.chunks(BATCH) {
-            let ids = ids.iter().map(|id| lit(id.as_str())).collect();
-            self.sessions.delete(&is_in(col("session_id"), ids)).await?;
+            let these = one_of(Session::KEY, ids.iter().map(String::as_str));
+            self.sessions.delete(&these).await?;
         }
         self.sync(None).await?;
         guard.is(4);
@@ -177,7 +178,7 @@ impl Store {
         }
         *self.sampled.lock().await = None;
         let path = self.removal_file();
-        let done = fs::remove_file(&path).and_then(|()| sync_folder(&path));
+        let done = fs::remove_file(&path).and_then(|()| sync_name(&path));
         done.with_context(|| format!("cannot remove `{}`", path.display()))
     }
 
@@ -189,8 +190,7 @@ impl Store {
         }
         let mut empty: Vec<String> = Vec::new();
         for some in sessions.chunks(BATCH) {
-            let ids = some.iter().map(|id| lit(id.as_str())).collect();
-            let these = is_in(col("session_id"), ids);
+            let these = one_of(Session::KEY, some.iter().map(String::as_str));
             let there: Vec<There> = self
                 .interactions
                 .columns(Some(these), &["session_id"])
@@ -255,21 +255,6 @@ pub fn read(path: &Path) -> Result<Option<Removal>> {
     };
     let removal = serde_json::from_str(&text.with_context(context)?).with_context(context)?;
     Ok(Some(removal))
-}
-
-/// Writes a file that is there whole or not at all, and on the disk.
-fn write(path: &Path, removal: &Removal) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(serde_json::to_string(removal)?.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync_folder(path)?;
-    Ok(())
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Removes the files that pruning leaves: staged manifests, transactions of old versions, unfinished writes.

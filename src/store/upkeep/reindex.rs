@@ -156,7 +156,7 @@ impl Store {
                 continue;
             }
             self.embed(passages.iter_mut()).await?;
-            self.passages.replace(Passage::KEY, &passages).await?;
+            self.passages.replace(&passages).await?;
             done += passages.len();
             progress(done, all);
             batches += 1;
@@ -185,7 +185,7 @@ impl Store {
                 vector.map(|vector| row.set_vector(vector)).is_some()
             });
             if !rows.is_empty() {
-                table.replace(R::KEY, &rows).await?;
+                table.replace(&rows).await?;
             }
         }
         Ok(())

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
-use lancedb::expr::{col, contains, is_in, lit};
+use lancedb::expr::{col, contains, lit};
 use serde::Deserialize;
 
 use super::erase::Removal;
 use crate::conversation::title;
+use crate::store::disk::replace_file;
 use crate::store::open::Store;
 use crate::store::tables::context::rebase;
-use crate::store::tables::{Interaction, Origin, ReactCycle, Session, among};
+use crate::store::tables::{Interaction, Origin, ReactCycle, Record, Session, among, one_of};
 use crate::store::writing::passages::Places;
 use crate::store::writing::{Traces, journal};
 
@@ -31,6 +32,8 @@ pub struct Removed<'s> {
     traces: Traces,
     /// What was asked, and how often.
     asked: HashMap<String, usize>,
+    /// What conversations are called after it.
+    titles: HashSet<String>,
     /// The sessions of which some turns are left.
     left: Vec<String>,
 }
@@ -78,8 +81,7 @@ impl<'s> Removed<'s> {
         let ids: HashSet<String> = removal.ids.iter().cloned().collect();
         let mut left = BTreeSet::new();
         for sessions in removal.sessions.chunks(BATCH) {
-            let sessions = sessions.iter().map(|id| lit(id.as_str())).collect();
-            let these = is_in(col("session_id"), sessions);
+            let these = one_of(Session::KEY, sessions.iter().map(String::as_str));
             let places: Vec<Place> = store
                 .interactions
                 .columns(Some(these), &["interaction_id", "session_id"])
@@ -98,6 +100,7 @@ impl<'s> Removed<'s> {
             traces: Traces::new(ids.iter().cloned(), said, pieces),
             ids,
             for_good: removal.for_good,
+            titles: asked.keys().map(|query| title(query)).collect(),
             asked,
             left: left.into_iter().collect(),
         })
@@ -122,14 +125,14 @@ impl<'s> Removed<'s> {
         }
         self.replace(turns).await?;
         if !titles.is_empty() {
-            self.store.sessions.replace("session_id", &titles).await?;
+            self.store.sessions.replace(&titles).await?;
         }
         let quoting: Vec<String> = quoting.into_iter().collect();
         for ids in quoting.chunks(BATCH) {
             let mut cycles: Vec<ReactCycle> = self.store.react_cycles.whole(among(ids)).await?;
             cycles.retain_mut(|cycle| self.traces.take_out(&mut cycle.scratchpad));
             if !cycles.is_empty() {
-                self.store.react_cycles.replace("react_id", &cycles).await?;
+                self.store.react_cycles.replace(&cycles).await?;
             }
         }
         Ok(())
@@ -192,7 +195,7 @@ impl<'s> Removed<'s> {
         if self.for_good {
             let mut first = turns.iter();
             let first = first.find(|turn| !self.ids.contains(&turn.interaction_id));
-            let is_gone = |name: &str| self.asked.keys().any(|query| title(query) == name);
+            let is_gone = |name: &str| self.titles.contains(name);
             let mut sessions: Vec<Session> = self.store.sessions.whole(this).await?;
             sessions.retain(|row| row.title.as_deref().is_some_and(is_gone));
             if let (Some(mut row), Some(first)) = (sessions.pop(), first) {
@@ -206,10 +209,7 @@ impl<'s> Removed<'s> {
 
     async fn replace(&self, turns: Vec<Interaction>) -> Result<()> {
         for some in turns.chunks(BATCH) {
-            self.store
-                .interactions
-                .replace("interaction_id", some)
-                .await?;
+            self.store.interactions.replace(some).await?;
         }
         Ok(())
     }
@@ -293,11 +293,7 @@ fn remove_lines(path: &Path, mut gone: impl FnMut(&str) -> bool) -> Result<()> {
         .collect();
     let kept = kept.concat();
     if kept.len() < text.len() {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut new = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-        new.write_all(kept.as_bytes()).with_context(context)?;
-        new.as_file().sync_all().with_context(context)?;
-        new.persist(path).with_context(context)?;
+        replace_file(path, kept.as_bytes()).with_context(context)?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl Store {
         let mut passages: Vec<_> = pieces.into_iter().flat_map(fill).collect();
         self.embed(passages.iter_mut()).await?;
         self.passages.add(&passages).await?;
-        self.interactions.replace("interaction_id", &rows).await?;
+        self.interactions.replace(&rows).await?;
         // Facts may be the last that is written before the shell is left.
         self.sync(None).await
     }

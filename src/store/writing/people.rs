@@ -99,7 +99,7 @@ impl Store {
                 changed.push(other);
             }
         }
-        self.users.replace("user_id", &changed).await
+        self.users.replace(&changed).await
     }
 
     /// Makes a user an admin, or a member again; the last admin stays one.
@@ -121,7 +121,7 @@ impl Store {
                 other.set_admin(admin);
             }
         }
-        self.users.replace("user_id", &users.0).await
+        self.users.replace(&users.0).await
     }
 
     /// Writes the rows of sessions that are not there yet, in one commit.

@@ -3,16 +3,27 @@
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Holds one message of a conversation, by role.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     System(String),
     User(String),
-    Assistant { text: String, calls: Vec<ToolCall> },
-    Tool { call_id: String, text: String },
+    Assistant {
+        text: String,
+        calls: Vec<ToolCall>,
+        attached: Attached,
+    },
+    Tool {
+        call_id: String,
+        text: String,
+    },
 }
+
+/// Holds the fields that a server attached to a message or a call, by name: reasoning, signatures. They go back to that server as they
+/// came, and to no other.
+pub type Attached = Map<String, Value>;
 
 /// Describes a tool to a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,20 +35,39 @@ pub struct ToolSpec {
 }
 
 /// Holds what a model asked a tool to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
-    #[serde(skip)]
+    /// What the server calls it; empty where the model wrote it as text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     pub name: String,
     pub arguments: Value,
+    #[serde(default, skip_serializing_if = "Attached::is_empty")]
+    pub attached: Attached,
+}
+
+/// Holds the message that a step came with, as far as the step does not tell it: what goes back to the model in later requests.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// What the model wrote beside its calls; all that it wrote, where it writes its calls as text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Attached::is_empty")]
+    pub attached: Attached,
+    /// The server that attached it, and that may have it back.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
 }
 
 /// Holds one step of a turn: thought, action and observation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     pub thought: String,
     /// What was done; `None` where the model only thought before it answered.
     pub action: Option<ToolCall>,
+    /// The message that it came with; `None` where it came with the one of the step before, or nothing is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Spoken>,
     /// What came of it, whole; the model may have been told less.
     pub observation: String,
     pub success: bool,
@@ -96,6 +126,68 @@ impl Status {
             Status::Completed => "completed",
             Status::Interrupted => "interrupted",
             Status::Failed => "failed",
+        }
+    }
+}
+
+/// Says why a model stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    Stop,
+    /// The tokens that it may write are used up.
+    Length,
+    /// The server took the answer away, or a part of it.
+    ContentFilter,
+    /// The model declined; what it said instead is the answer.
+    Refusal,
+    ToolCalls,
+    /// Something failed on the way.
+    Error,
+    /// Another word of the server.
+    Other(String),
+}
+
+impl Finish {
+    /// Reads the word that a server says, in any of the words that are in use; `None` where it is empty.
+    pub fn read(word: &str) -> Option<Finish> {
+        Some(match word.trim().to_lowercase().as_str() {
+            "" | "null" => return None,
+            "stop" | "end_turn" | "eos" | "eos_token" | "stop_sequence" | "complete"
+            | "completed" | "done" => Finish::Stop,
+            "length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "model_length"
+            | "model_context_window_exceeded"
+            | "limit" => Finish::Length,
+            "content_filter"
+            | "content_filtered"
+            | "guardrail_intervened"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "prohibited_content"
+            | "spii"
+            | "image_safety" => Finish::ContentFilter,
+            "refusal" => Finish::Refusal,
+            "tool_calls" | "tool_call" | "tool_use" | "function_call" | "function_calls" => {
+                Finish::ToolCalls
+            }
+            "error" => Finish::Error,
+            _ => Finish::Other(word.trim().to_owned()),
+        })
+    }
+
+    /// Returns the word that is stored and shown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+            Finish::ContentFilter => "content_filter",
+            Finish::Refusal => "refusal",
+            Finish::ToolCalls => "tool_calls",
+            Finish::Error => "error",
+            Finish::Other(word) => word,
         }
     }
 }

@@ -7,11 +7,13 @@ mod reply;
 mod think;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::conversation::{Message, Status, Step, ToolCall, ToolSpec, Usage};
+use crate::conversation::{
+    Attached, Finish, Message, Spoken, Status, Step, ToolCall, ToolSpec, Usage,
+};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::tools::{Toolbox, shorten};
 use prompt::{Prompt, Style};
@@ -57,6 +59,16 @@ pub struct Transcript {
     pub window: Option<u32>,
     /// The tokens that were sent, about, and those that the server read, where it read far fewer.
     pub truncated: Option<(u64, u64)>,
+    /// Why the model stopped the last time that it did.
+    pub finish: Option<Finish>,
+    /// The model that answered, as the server calls it; empty where it does not say.
+    pub model: String,
+    /// How long the first token took to come.
+    pub first_token: Option<Duration>,
+    /// What goes back with the answer.
+    attached: Attached,
+    /// The server that was asked.
+    server: String,
     /// What the model has thought since its last action.
     thought: String,
     asked: Option<(DateTime<Utc>, Instant)>,
@@ -75,17 +87,29 @@ impl Transcript {
             step.duration_ms = u64::try_from(ran.num_milliseconds()).unwrap_or_default();
         }
         let thought = std::mem::take(&mut self.thought).trim().to_owned();
-        if let (false, Some((started_at, asked))) = (thought.is_empty(), self.asked) {
+        let attached = std::mem::take(&mut self.attached);
+        let tells = !thought.is_empty() || !attached.is_empty();
+        if let (true, Some((started_at, asked))) = (tells, self.asked) {
             self.steps.push(Step {
                 thought,
-                action: None,
-                observation: String::new(),
+                message: self.spoken(String::new(), attached),
                 success: true,
-                error: None,
                 started_at,
                 duration_ms: milliseconds(asked),
+                ..Step::default()
             });
         }
+    }
+}
+
+impl Transcript {
+    /// Returns what is kept of a message besides what its steps tell.
+    fn spoken(&self, text: String, attached: Attached) -> Option<Spoken> {
+        Some(Spoken {
+            server: self.server.clone(),
+            text,
+            attached,
+        })
     }
 }
 
@@ -101,6 +125,7 @@ impl Agent {
     ) -> Result<Status, ProviderError> {
         let tools = self.tools.specs();
         transcript.style = self.find_style(&tools, frontend).await;
+        self.provider.server().clone_into(&mut transcript.server);
         for step in 0..=self.max_steps {
             let last = step == self.max_steps && !tools.is_empty();
             if last {
@@ -113,14 +138,27 @@ impl Agent {
                 break;
             }
             let thought = transcript.take_thought();
+            let attached = std::mem::take(&mut transcript.attached);
+            let mut told = (
+                thought,
+                transcript.spoken(reply.text.clone(), attached.clone()),
+            );
             prompt.turn.push(Message::Assistant {
                 text: reply.text,
                 calls: reply.calls.clone(),
+                attached,
             });
-            for (index, call) in reply.calls.into_iter().enumerate() {
-                let thought = if index == 0 { &thought } else { "" };
+            for call in reply.calls {
                 let id = call.id.clone();
-                let Some(observation) = self.act(thought, call, transcript, frontend).await else {
+                let (thought, message) = std::mem::take(&mut told);
+                let step = Step {
+                    thought,
+                    message,
+                    action: Some(call),
+                    error: Some(INTERRUPTED.to_owned()),
+                    ..Step::default()
+                };
+                let Some(observation) = self.act(step, transcript, frontend).await else {
                     return Ok(Status::Interrupted);
                 };
                 prompt.turn.push(Message::Tool {
@@ -236,23 +274,16 @@ impl Agent {
     /// Runs a tool and returns what the model is told of it; `None` when the person ended the turn.
     async fn act(
         &self,
-        thought: &str,
-        call: ToolCall,
+        mut step: Step,
         transcript: &mut Transcript,
         frontend: &mut dyn Frontend,
     ) -> Option<String> {
+        let call = step.action.clone()?;
         frontend.show(TurnEvent::Action(&call));
         // The step is there before the tool runs, so that an interrupt does not lose it.
         let at = transcript.steps.len();
-        transcript.steps.push(Step {
-            thought: thought.to_owned(),
-            action: Some(call.clone()),
-            observation: String::new(),
-            success: false,
-            error: Some(INTERRUPTED.to_owned()),
-            started_at: Utc::now(),
-            duration_ms: 0,
-        });
+        step.started_at = Utc::now();
+        transcript.steps.push(step);
         let result = self.run(&call, &mut transcript.steps[at], frontend).await?;
         let step = &mut transcript.steps[at];
         step.success = result.is_ok();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::react;
-use crate::conversation::{Message, ToolSpec};
+use crate::conversation::{Attached, Message, ToolSpec};
 use crate::provider::Options;
 use crate::tools::shorten;
 
@@ -125,6 +125,7 @@ impl Prompt<'_> {
             messages.push(Message::Assistant {
                 text: exchange.response.clone(),
                 calls: Vec::new(),
+                attached: Attached::new(),
             });
         }
         // In front of the question and not in a message of its own: some models want user and assistant to take turns.
@@ -165,7 +166,7 @@ fn cost_of_tool(tool: &ToolSpec) -> usize {
 fn said(message: &Message, longest: usize) -> Cow<'_, str> {
     match message {
         Message::Tool { text, .. } => shorten(text, longest),
-        Message::Assistant { text, calls } if !calls.is_empty() => {
+        Message::Assistant { text, calls, .. } if !calls.is_empty() => {
             let calls = calls.iter().map(|call| call.arguments.to_string());
             Cow::Owned(calls.fold(text.clone(), |text, call| text + &call))
         }
@@ -187,6 +188,7 @@ fn rendered(message: &Message, style: Style, longest: usize) -> Message {
         (Message::Assistant { text, .. }, Style::Text) => Message::Assistant {
             text: text.clone(),
             calls: Vec::new(),
+            attached: Attached::new(),
         },
         (message, _) => message.clone(),
     }

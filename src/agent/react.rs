@@ -213,9 +213,9 @@ fn call(action: &str, input: &str) -> Option<ToolCall> {
     let rest = rest.trim().trim_start_matches('(').trim_end_matches(')');
     let input = if input.is_empty() { rest } else { input };
     Some(ToolCall {
-        id: "call_0".to_owned(),
         name: name.to_owned(),
         arguments: arguments(input),
+        ..ToolCall::default()
     })
 }
 

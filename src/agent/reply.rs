@@ -111,6 +111,13 @@ impl Agent {
                 Some(Err(_)) if enough.is_some() => break,
                 Some(event) => event?,
             };
+            if !matches!(
+                event,
+                ChatEvent::Sent(_) | ChatEvent::Retry { .. } | ChatEvent::Done(_)
+            ) {
+                let asked = transcript.asked.map(|(_, asked)| asked.elapsed());
+                transcript.first_token = transcript.first_token.or(asked);
+            }
             match event {
                 // It leaves when the next event is asked for.
                 ChatEvent::Sent(body) => leave(body, transcript, frontend)?,
@@ -118,11 +125,15 @@ impl Agent {
                     reason: &reason,
                     delay,
                 }),
-                ChatEvent::Done(Some(usage)) => {
-                    *transcript.usage.get_or_insert_default() += usage;
-                    notice_truncation(sent, usage, transcript, frontend);
+                ChatEvent::Done(end) => {
+                    if let Some(usage) = end.usage {
+                        *transcript.usage.get_or_insert_default() += usage;
+                        notice_truncation(sent, usage, transcript, frontend);
+                    }
+                    transcript.finish = end.finish;
+                    transcript.model = end.model;
+                    transcript.attached = end.attached;
                 }
-                ChatEvent::Done(None) => {}
                 _ if enough.is_some() => {}
                 ChatEvent::Reasoning(text) => {
                     transcript.hear(&Piece::Reasoning(text), frontend);

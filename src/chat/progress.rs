@@ -137,9 +137,8 @@ mod tests {
         };
         noting.show(TurnEvent::Text("I will remove it."));
         let call = ToolCall {
-            id: String::new(),
             name: "run_command".to_owned(),
-            arguments: serde_json::Value::Null,
+            ..ToolCall::default()
         };
         noting.approve(&call, &Preview::of(String::new()));
         assert_eq!(asked.1, 1);

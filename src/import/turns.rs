@@ -144,15 +144,13 @@ impl Turns {
         turn.steps.push(Step {
             thought,
             action: Some(ToolCall {
-                id: call_id.to_owned(),
                 name: name.to_owned(),
                 arguments,
+                ..ToolCall::default()
             }),
-            observation: String::new(),
             success: true,
-            error: None,
             started_at: time,
-            duration_ms: 0,
+            ..Step::default()
         });
     }
 
@@ -230,12 +228,9 @@ impl Turns {
 pub fn thinking(thought: String, time: DateTime<Utc>) -> Step {
     Step {
         thought,
-        action: None,
-        observation: String::new(),
         success: true,
-        error: None,
         started_at: time,
-        duration_ms: 0,
+        ..Step::default()
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Http {
     client: Client,
     /// Without a slash at the end.
     base: String,
+    /// The same without what is secret in it.
+    server: String,
     key: Option<String>,
     /// The longest silence.
     pub idle: Duration,
@@ -66,11 +68,17 @@ impl Http {
         Ok(Http {
             provider,
             client,
+            server: shown(&base),
             base,
             key,
             idle: settings.idle_timeout,
             retries: settings.retries,
         })
+    }
+
+    /// Returns which server this is, without anything secret.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// Fetches a JSON document.
@@ -155,7 +163,7 @@ impl Http {
     fn unreachable(&self, error: &reqwest::Error) -> ProviderError {
         ProviderError::Unreachable {
             provider: self.provider,
-            url: shown(&self.base),
+            url: self.server.clone(),
             reason: reason(error),
         }
     }

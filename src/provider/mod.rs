@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
+use crate::conversation::{Attached, Finish, Message, ToolCall, ToolSpec, Usage};
 
 pub use connect::connect;
 pub use error::ProviderError;
@@ -30,6 +30,10 @@ pub use openai::OpenAi;
 pub trait Provider: Send + Sync {
     /// Returns the name that is stored beside each turn.
     fn name(&self) -> &'static str;
+    /// Returns which server it is, without anything secret: what this one attached to a message goes back to this one alone.
+    fn server(&self) -> &str {
+        self.name()
+    }
     /// Asks the model. Dropping the stream closes the connection.
     fn chat(&self, request: ChatRequest) -> ChatStream;
     /// Lists the models that the server offers.
@@ -82,7 +86,19 @@ pub enum ChatEvent {
     Reasoning(String),
     ToolCall(ToolCall),
     /// The answer is complete; last of all events.
-    Done(Option<Usage>),
+    Done(End),
+}
+
+/// Holds what a server tells of an answer that is complete.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct End {
+    pub usage: Option<Usage>,
+    /// Why the model stopped, if that was said.
+    pub finish: Option<Finish>,
+    /// The model that answered, as the server calls it; empty where it does not say.
+    pub model: String,
+    /// What is to go back with the message.
+    pub attached: Attached,
 }
 
 /// Says which provider to connect to.

@@ -5,7 +5,7 @@ use futures::stream;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError};
+use super::{ChatEvent, ChatRequest, ChatStream, End, Provider, ProviderError};
 use crate::conversation::{Message, ToolCall, short_id};
 
 /// The tool that searches the history.
@@ -46,6 +46,7 @@ impl Provider for Offline {
                     id: "call_0".to_owned(),
                     name: SEARCH.to_owned(),
                     arguments: json!({"query": text}),
+                    ..ToolCall::default()
                 })]
             }
             Some(Message::Tool { text, .. }) => answer(text)
@@ -56,7 +57,7 @@ impl Provider for Offline {
                 "I have neither a model to ask nor a history to search.".to_owned(),
             )],
         };
-        events.push(ChatEvent::Done(None));
+        events.push(ChatEvent::Done(End::default()));
         Box::pin(stream::iter(events.into_iter().map(Ok)))
     }
 

@@ -7,8 +7,8 @@ use super::http::Http;
 use super::said::find;
 use super::stream::{Decode, DecodeError};
 use super::url::connectable;
-use super::{ChatEvent, ChatRequest, ChatStream, Provider, ProviderError, Settings};
-use crate::conversation::{Message, ToolCall, Usage};
+use super::{ChatEvent, ChatRequest, ChatStream, End, Provider, ProviderError, Settings};
+use crate::conversation::{Finish, Message, ToolCall, Usage};
 
 /// The port where Ollama listens when nobody says.
 const PORT: u16 = 11434;
@@ -26,6 +26,10 @@ impl Ollama {
 impl Provider for Ollama {
     fn name(&self) -> &'static str {
         "ollama"
+    }
+
+    fn server(&self) -> &str {
+        self.0.server()
     }
 
     fn chat(&self, request: ChatRequest) -> ChatStream {
@@ -117,8 +121,8 @@ fn body(request: &ChatRequest) -> String {
         messages.push(match message {
             Message::System(text) => json!({"role": "system", "content": text}),
             Message::User(text) => json!({"role": "user", "content": text}),
-            Message::Assistant { text, calls: made } if made.is_empty() => json!({"role": "assistant", "content": text}),
-            Message::Assistant { text, calls: made } => {
+            Message::Assistant { text, calls: made, .. } if made.is_empty() => json!({"role": "assistant", "content": text}),
+            Message::Assistant { text, calls: made, .. } => {
                 calls.extend(made);
                 let made: Vec<_> = made.iter().map(|call| json!({"function": {"name": call.name, "arguments": super::arguments(call)}})).collect();
                 json!({"role": "assistant", "content": text, "tool_calls": made})
@@ -169,6 +173,7 @@ impl Decode for Decoder {
                     .filter(|arguments| !arguments.is_null())
                     .cloned()
                     .unwrap_or_else(|| json!({})),
+                ..ToolCall::default()
             }));
             self.calls += 1;
         }
@@ -177,9 +182,12 @@ impl Decode for Decoder {
                 input_tokens: line["prompt_eval_count"].as_u64(),
                 output_tokens: line["eval_count"].as_u64(),
             };
-            events.push(ChatEvent::Done(
-                Some(usage).filter(|usage| *usage != Usage::default()),
-            ));
+            events.push(ChatEvent::Done(End {
+                usage: Some(usage).filter(|usage| *usage != Usage::default()),
+                finish: line["done_reason"].as_str().and_then(Finish::read),
+                model: line["model"].as_str().unwrap_or_default().to_owned(),
+                ..End::default()
+            }));
         } else if message.is_null() {
             return Err(DecodeError::Malformed(
                 "neither a message nor the end".to_owned(),
@@ -197,7 +205,7 @@ impl Decode for Decoder {
 mod tests {
     use super::super::{Options, testing};
     use super::*;
-    use crate::conversation::ToolSpec;
+    use crate::conversation::{Attached, ToolSpec};
 
     const RECORDED: &str = concat!(
         r#"{"model":"llama3.2","created_at":"2026-11-20T13:02:11.1Z","message":{"role":"assistant","content":"","thinking":"Let me see"},"done":false}"#,
@@ -216,6 +224,7 @@ mod tests {
                 id: id.into(),
                 name: name.into(),
                 arguments,
+                ..ToolCall::default()
             })
         };
         let expected = vec![
@@ -225,10 +234,15 @@ mod tests {
             call("call_0", "a", json!({"x": 1})),
             call("call_1", "b", json!({})),
             ChatEvent::Text("京 🦀".into()),
-            ChatEvent::Done(Some(Usage {
-                input_tokens: Some(26),
-                output_tokens: Some(9),
-            })),
+            ChatEvent::Done(End {
+                usage: Some(Usage {
+                    input_tokens: Some(26),
+                    output_tokens: Some(9),
+                }),
+                finish: Some(Finish::Stop),
+                model: "llama3.2".into(),
+                ..End::default()
+            }),
         ];
         testing::check(RECORDED, Decoder::default, &expected);
     }
@@ -242,7 +256,10 @@ mod tests {
         );
         assert!(matches!(line("<html>"), Err(DecodeError::Malformed(_))));
         assert!(matches!(line("{}"), Err(DecodeError::Malformed(_))));
-        assert_eq!(line(r#"{"done":true}"#), Ok(vec![ChatEvent::Done(None)]));
+        assert_eq!(
+            line(r#"{"done":true}"#),
+            Ok(vec![ChatEvent::Done(End::default())])
+        );
     }
 
     #[test]
@@ -251,6 +268,7 @@ mod tests {
             id: "call_0".into(),
             name: "look".into(),
             arguments: json!({"at": "x"}),
+            ..ToolCall::default()
         };
         let request = ChatRequest {
             model: "llama3.2".into(),
@@ -260,6 +278,7 @@ mod tests {
                 Message::Assistant {
                     text: String::new(),
                     calls: vec![call],
+                    attached: Attached::new(),
                 },
                 Message::Tool {
                     call_id: "call_0".into(),

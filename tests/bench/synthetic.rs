@@ -102,15 +102,15 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
     let step = || Step {
         thought: text(number * 3, topic, 15),
         action: Some(ToolCall {
-            id: String::new(),
             name: "search_files".to_owned(),
             arguments: json!({"regex": word(topic)}),
+            ..ToolCall::default()
         }),
         observation: text(number * 5, topic, 40),
         success: true,
-        error: None,
         started_at: at,
         duration_ms: 20,
+        ..Step::default()
     };
     Turn {
         store: String::new(),

@@ -90,13 +90,10 @@ impl Evaluation {
             interaction.response = stored.response;
             interaction.user_id.clone_from(&user.user_id);
             let step = Step {
-                thought: String::new(),
-                action: None,
                 observation: stored.observation,
                 success: true,
-                error: None,
                 started_at: stored.timestamp,
-                duration_ms: 0,
+                ..Step::default()
             };
             turns.push(Turn {
                 store: String::new(),

@@ -80,17 +80,16 @@ async fn a_phrase_is_found_however_many_passages_have_its_words() {
 
 fn step(observation: &str) -> Step {
     Step {
-        thought: String::new(),
         action: Some(ToolCall {
-            id: String::new(),
             name: "run_command".to_owned(),
             arguments: json!({"command": "make"}),
+            ..ToolCall::default()
         }),
         observation: observation.to_owned(),
         success: true,
-        error: None,
         started_at: allm::store::now(),
         duration_ms: 1,
+        ..Step::default()
     }
 }
 

@@ -121,15 +121,16 @@ fn step(call: &Value, zone: Zone, otherwise: DateTime<Utc>) -> Step {
             .unwrap_or_default()
             .to_owned(),
         action: name.map(|name| ToolCall {
-            id: text(call, "action_id").to_owned(),
             name: name.to_owned(),
             arguments,
+            ..ToolCall::default()
         }),
         observation: plain(&call["result"]),
         success: call["success"] != false && error.is_none(),
         error,
         started_at: local(&call["timestamp"], zone).unwrap_or(otherwise),
         duration_ms: milliseconds(&call["execution_time"]).unsigned_abs(),
+        ..Step::default()
     }
 }
 

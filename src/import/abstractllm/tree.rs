@@ -171,15 +171,13 @@ fn scratched(pad: &Value, id: &str, query: &str, when: DateTime<Utc>) -> (Vec<St
                 steps.push(Step {
                     thought: thought.to_owned(),
                     action: Some(ToolCall {
-                        id: String::new(),
                         name: tool.to_owned(),
                         arguments,
+                        ..ToolCall::default()
                     }),
-                    observation: String::new(),
                     success: true,
-                    error: None,
                     started_at: at(entry),
-                    duration_ms: 0,
+                    ..Step::default()
                 });
             }
             "observing" => {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::conversation::{ToolCall, Usage};
-use crate::provider::ChatEvent;
+use crate::conversation::{Finish, ToolCall, Usage};
 use crate::provider::said::{Said, find, read};
 use crate::provider::stream::{Decode, DecodeError};
+use crate::provider::{ChatEvent, End};
 
 /// The longest arguments of a call that are read, in bytes.
 const LONGEST_ARGUMENTS: usize = 16 << 20;
@@ -17,9 +17,7 @@ const LONGEST_ARGUMENTS: usize = 16 << 20;
 pub struct Decoder {
     /// Calls by their index, as far as their fragments have come: id, name, arguments.
     calls: BTreeMap<u64, (String, String, String)>,
-    usage: Option<Usage>,
-    /// The model has said why it stopped.
-    finished: bool,
+    end: End,
     /// The event that comes is an error, whatever its data look like.
     fails: bool,
 }
@@ -39,10 +37,13 @@ impl Decoder {
         }
         let usage = &data["usage"];
         if usage.is_object() {
-            self.usage = Some(Usage {
+            self.end.usage = Some(Usage {
                 input_tokens: usage["prompt_tokens"].as_u64(),
                 output_tokens: usage["completion_tokens"].as_u64(),
             });
+        }
+        if let (true, Some(model)) = (self.end.model.is_empty(), data["model"].as_str()) {
+            model.clone_into(&mut self.end.model);
         }
         let choice = &data["choices"][0];
         // A server that does not stream sends the whole message at once.
@@ -91,7 +92,7 @@ impl Decoder {
         }
         // Some servers have an empty reason in each event.
         let reason = choice["finish_reason"].as_str().unwrap_or_default();
-        self.finished |= !reason.is_empty();
+        self.end.finish = Finish::read(reason).or(self.end.finish.take());
         if whole {
             events.extend(self.close());
         }
@@ -114,13 +115,14 @@ impl Decoder {
                 id,
                 name,
                 arguments,
+                ..ToolCall::default()
             })
         };
         let mut events: Vec<_> = std::mem::take(&mut self.calls)
             .into_values()
             .map(call)
             .collect();
-        events.push(ChatEvent::Done(self.usage.take()));
+        events.push(ChatEvent::Done(std::mem::take(&mut self.end)));
         events
     }
 }
@@ -147,7 +149,7 @@ impl Decode for Decoder {
 
     fn end(&mut self) -> Vec<ChatEvent> {
         // Some servers leave out `[DONE]`.
-        if self.finished {
+        if self.is_finished() {
             self.close()
         } else {
             Vec::new()
@@ -155,7 +157,7 @@ impl Decode for Decoder {
     }
 
     fn is_finished(&self) -> bool {
-        self.finished
+        self.end.finish.is_some()
     }
 }
 
@@ -185,11 +187,16 @@ mod tests {
                 id: "c1".into(),
                 name: "look".into(),
                 arguments: json!({"at": "x"}),
+                ..ToolCall::default()
             }),
-            ChatEvent::Done(Some(Usage {
-                input_tokens: Some(26),
-                output_tokens: Some(9),
-            })),
+            ChatEvent::Done(End {
+                usage: Some(Usage {
+                    input_tokens: Some(26),
+                    output_tokens: Some(9),
+                }),
+                finish: Some(Finish::ToolCalls),
+                ..End::default()
+            }),
         ]
     }
 
@@ -237,7 +244,13 @@ mod tests {
         let whole = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
         assert_eq!(
             line(whole),
-            Ok(vec![ChatEvent::Text("hi".into()), ChatEvent::Done(None)])
+            Ok(vec![
+                ChatEvent::Text("hi".into()),
+                ChatEvent::Done(End {
+                    finish: Some(Finish::Stop),
+                    ..End::default()
+                })
+            ])
         );
     }
 

@@ -36,6 +36,10 @@ impl Provider for OpenAi {
         "openai"
     }
 
+    fn server(&self) -> &str {
+        self.0.server()
+    }
+
     fn chat(&self, request: ChatRequest) -> ChatStream {
         self.0.stream(
             "/chat/completions",
@@ -104,8 +108,8 @@ fn body(request: &ChatRequest) -> String {
     let messages = request.messages.iter().map(|message| match message {
         Message::System(text) => json!({"role": "system", "content": text}),
         Message::User(text) => json!({"role": "user", "content": text}),
-        Message::Assistant { text, calls } if calls.is_empty() => json!({"role": "assistant", "content": text}),
-        Message::Assistant { text, calls } => {
+        Message::Assistant { text, calls, .. } if calls.is_empty() => json!({"role": "assistant", "content": text}),
+        Message::Assistant { text, calls, .. } => {
             let text = Some(text).filter(|text| !text.is_empty());
             let call = |call: &ToolCall| {
                 let function = json!({"name": call.name, "arguments": super::arguments(call).to_string()});
@@ -128,7 +132,7 @@ fn format(schema: &Value) -> Value {
 mod tests {
     use super::super::Options;
     use super::*;
-    use crate::conversation::ToolSpec;
+    use crate::conversation::{Attached, ToolSpec};
 
     #[test]
     fn the_body_holds_options_and_messages() {
@@ -136,6 +140,7 @@ mod tests {
             id: "c1".into(),
             name: "look".into(),
             arguments: json!({"at": "x"}),
+            ..ToolCall::default()
         };
         let request = ChatRequest {
             model: "m".into(),
@@ -144,6 +149,7 @@ mod tests {
                 Message::Assistant {
                     text: String::new(),
                     calls: vec![call],
+                    attached: Attached::new(),
                 },
                 Message::Tool {
                     call_id: "c1".into(),
@@ -178,12 +184,14 @@ mod tests {
             id: "c1".into(),
             name: "look".into(),
             arguments: json!("no JSON"),
+            ..ToolCall::default()
         };
         let request = ChatRequest {
             model: "m".into(),
             messages: vec![Message::Assistant {
                 text: String::new(),
                 calls: vec![call],
+                attached: Attached::new(),
             }],
             tools: vec![ToolSpec {
                 name: "look".into(),

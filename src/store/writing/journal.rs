@@ -259,12 +259,9 @@ fn read(file: impl Read) -> Result<(Vec<Turn>, usize)> {
     if let Some(turn) = turns.last_mut().filter(|_| !thought.trim().is_empty()) {
         turn.steps.push(Step {
             thought: thought.trim().to_owned(),
-            action: None,
-            observation: String::new(),
             success: true,
-            error: None,
             started_at: turn.interaction.timestamp,
-            duration_ms: 0,
+            ..Step::default()
         });
     }
     Ok((turns, unread))

@@ -5,6 +5,17 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// What an observation begins with, where tools are called in text.
+pub const OBSERVATION: &str = "Observation: ";
+/// Told to a model that has called tools as often as it may.
+pub const NO_MORE: &str =
+    "No more tools can be called. Answer the question now, with what you have found out.";
+/// Stands for the answer of a turn that was broken off before there was one.
+pub const NO_ANSWER: &str = "[This turn was broken off before there was an answer.]";
+
+/// What stands between what is recalled and the question.
+pub const QUOTES_END: &str = "[End of the quotes. The user now says:]";
+
 /// Holds one message of a conversation, by role.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {

@@ -1,6 +1,7 @@
 //! Thinks: asks the model, runs the tools it calls, and asks again until it answers. Does not know where turns are stored.
 
 mod frontend;
+mod history;
 pub mod prompt;
 mod react;
 mod reply;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::conversation::{
-    Attached, Finish, Message, Spoken, Status, Step, ToolCall, ToolSpec, Usage,
+    Attached, Finish, Message, NO_MORE, Spoken, Status, Step, ToolCall, ToolSpec, Usage,
 };
 use crate::provider::{Options, Provider, ProviderError};
 use crate::tools::{Toolbox, shorten};
@@ -20,10 +21,8 @@ use prompt::{Prompt, Style};
 use reply::Reply;
 
 pub use frontend::{Approval, Frontend, TurnEvent};
+pub use history::Exchange;
 
-/// Told to a model that has called tools as often as it may.
-const NO_MORE: &str =
-    "No more tools can be called. Answer the question now, with what you have found out.";
 /// What a step says while its tool runs, and for good when it is interrupted.
 const INTERRUPTED: &str = "interrupted";
 /// The most that is kept of one observation, in bytes.
@@ -57,6 +56,8 @@ pub struct Transcript {
     pub left_out: usize,
     /// The model's window, in tokens, where it has turned out to be smaller than the options say.
     pub window: Option<u32>,
+    /// Whether the model was told to call no more tools.
+    pub out_of_steps: bool,
     /// The tokens that were sent, about, and those that the server read, where it read far fewer.
     pub truncated: Option<(u64, u64)>,
     /// Why the model stopped the last time that it did.
@@ -129,6 +130,7 @@ impl Agent {
         for step in 0..=self.max_steps {
             let last = step == self.max_steps && !tools.is_empty();
             if last {
+                transcript.out_of_steps = true;
                 prompt.turn.push(Message::User(NO_MORE.to_owned()));
             }
             let reply = self
@@ -291,7 +293,8 @@ impl Agent {
         let observation = result.unwrap_or_else(|error| format!("error: {error}"));
         step.observation = shorten(&observation, KEPT).into_owned();
         frontend.show(TurnEvent::Observation(step));
-        Some(observation)
+        // No more than is kept, so that a later request can repeat it.
+        Some(step.observation.clone())
     }
 
     /// Runs a tool, when it is approved. What goes wrong is told to the model, so this cannot fail.

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
+use super::history::{Exchange, Reader};
 use super::react;
-use crate::conversation::{Attached, Message, ToolSpec};
+use crate::conversation::{Attached, Message, OBSERVATION, ToolSpec};
 use crate::provider::Options;
 use crate::tools::shorten;
 
@@ -14,13 +17,6 @@ const GROUP: usize = 4;
 pub const LONGEST_OBSERVATION: usize = 64 << 10;
 /// Observations are never cut below this, in bytes; a model could make nothing of less.
 const SHORTEST_OBSERVATION: usize = 512;
-
-/// Holds one finished turn of the conversation.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    pub query: String,
-    pub response: String,
-}
 
 /// Says how a model calls tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +52,8 @@ impl React {
 #[derive(Debug, Clone)]
 pub struct Prompt<'p> {
     pub system: &'p str,
+    /// The server that is asked.
+    pub server: &'p str,
     pub history: &'p [Exchange],
     /// Interactions of the past, quoted; empty without any.
     pub recalled: &'p str,
@@ -76,7 +74,8 @@ pub struct Fitted {
 impl Prompt<'_> {
     /// Returns the messages to send, within the model's window and with room for the answer.
     ///
-    /// What does not fit goes in this order: the middle of long observations, then the oldest exchanges.
+    /// What does not fit goes in this order: the middle of this turn's long observations, that of earlier ones from the oldest on, then
+    /// the oldest exchanges. All else goes on where the last request ended.
     pub fn fit(&self, tools: &[ToolSpec], style: Style, options: &Options) -> Fitted {
         let system = match style {
             Style::Text if !tools.is_empty() => {
@@ -89,20 +88,19 @@ impl Prompt<'_> {
             Style::Text => 0,
             Style::Native => tools.iter().map(cost_of_tool).sum(),
         };
-        let fixed = cost(&system) + cost(self.question) + cost(self.recalled) + offered;
+        let asked = asked(self.recalled, self.question);
+        let fixed = cost(&system) + cost(&asked) + offered;
         let room = room(options).saturating_sub(fixed);
-        let of_exchange = |exchange: &Exchange| cost(&exchange.query) + cost(&exchange.response);
-        let mut history: usize = self.history.iter().map(of_exchange).sum();
+        let mut told = self.told(style, LONGEST_OBSERVATION);
+        let mut history: usize = told.iter().flatten().map(cost_of).sum();
 
         // The steps of the turn may have what the history does not need, and three quarters of the room in any case.
         let share = (room * 3 / 4).max(room.saturating_sub(history));
         let mut longest = LONGEST_OBSERVATION;
         let of_turn = |longest: usize| -> usize {
-            let costs = self
-                .turn
-                .iter()
-                .map(|message| cost(&said(message, longest)));
-            costs.sum()
+            let turn = self.turn.iter();
+            turn.map(|message| cost_of(&rendered(message, style, longest)))
+                .sum()
         };
         while of_turn(longest) > share && longest > SHORTEST_OBSERVATION {
             longest /= 2;
@@ -110,29 +108,31 @@ impl Prompt<'_> {
 
         let of_turn = of_turn(longest);
         let room = room.saturating_sub(of_turn);
+        let cost_of_all =
+            |group: &[Vec<Message>]| -> usize { group.iter().flatten().map(cost_of).sum() };
+        let mut cut = 0;
+        if history > room {
+            let mut short = self.told(style, SHORTEST_OBSERVATION);
+            while history > room && cut < told.len() {
+                let group = cut..told.len().min(cut + GROUP);
+                history -= cost_of_all(&told[group.clone()]);
+                history += cost_of_all(&short[group.clone()]);
+                cut = group.end;
+                told[group.clone()].swap_with_slice(&mut short[group]);
+            }
+        }
         let mut left_out = 0;
-        while history > room && left_out < self.history.len() {
-            let group = &self.history[left_out..self.history.len().min(left_out + GROUP)];
-            history -= group.iter().map(of_exchange).sum::<usize>();
+        while history > room && left_out < told.len() {
+            let group = &told[left_out..told.len().min(left_out + GROUP)];
+            history -= cost_of_all(group);
             left_out += group.len();
         }
         let mut messages = Vec::new();
         if !system.is_empty() {
             messages.push(Message::System(system.into_owned()));
         }
-        for exchange in &self.history[left_out..] {
-            messages.push(Message::User(exchange.query.clone()));
-            messages.push(Message::Assistant {
-                text: exchange.response.clone(),
-                calls: Vec::new(),
-                attached: Attached::new(),
-            });
-        }
-        // In front of the question and not in a message of its own: some models want user and assistant to take turns.
-        messages.push(Message::User(match self.recalled {
-            "" => self.question.to_owned(),
-            recalled => format!("{recalled}\n\n{}", self.question),
-        }));
+        messages.extend(told.into_iter().skip(left_out).flatten());
+        messages.push(Message::User(asked.into_owned()));
         let turn = self.turn.iter();
         messages.extend(turn.map(|message| rendered(message, style, longest)));
         Fitted {
@@ -140,6 +140,31 @@ impl Prompt<'_> {
             left_out,
             cost: fixed + of_turn + history,
         }
+    }
+
+    /// Returns the messages of each exchange, with so much of each observation.
+    fn told(&self, style: Style, longest: usize) -> Vec<Vec<Message>> {
+        let reader = Reader {
+            style,
+            server: self.server,
+            longest,
+        };
+        let mut first = 0;
+        let messages = |exchange: &Exchange| {
+            let messages = exchange.messages(reader, first);
+            first += exchange.steps.len();
+            messages
+        };
+        self.history.iter().map(messages).collect()
+    }
+}
+
+/// Returns a question as it is sent. What is recalled stands in front of it and not in a message of its own: some models want user and
+/// assistant to take turns.
+pub fn asked<'q>(recalled: &str, question: &'q str) -> Cow<'q, str> {
+    match recalled {
+        "" => Cow::Borrowed(question),
+        recalled => Cow::Owned(format!("{recalled}\n\n{question}")),
     }
 }
 
@@ -162,17 +187,29 @@ fn cost_of_tool(tool: &ToolSpec) -> usize {
     cost(&tool.name) + cost(&tool.description) + cost(&parameters)
 }
 
-/// Returns the text of a message, shortened if it is an observation.
-fn said(message: &Message, longest: usize) -> Cow<'_, str> {
+fn cost_of(message: &Message) -> usize {
     match message {
-        Message::Tool { text, .. } => shorten(text, longest),
-        Message::Assistant { text, calls, .. } if !calls.is_empty() => {
-            let calls = calls.iter().map(|call| call.arguments.to_string());
-            Cow::Owned(calls.fold(text.clone(), |text, call| text + &call))
+        Message::System(text) | Message::User(text) | Message::Tool { text, .. } => cost(text),
+        Message::Assistant {
+            text,
+            calls,
+            attached,
+        } => {
+            let calls = calls.iter().map(|call| {
+                let fields = call.attached.values();
+                cost(&call.name) + fields.map(weight).sum::<usize>() + weight(&call.arguments)
+            });
+            cost(text) + calls.sum::<usize>() + attached.values().map(weight).sum::<usize>()
         }
-        Message::System(text) | Message::User(text) | Message::Assistant { text, .. } => {
-            Cow::Borrowed(text)
-        }
+    }
+}
+
+/// Estimates the tokens of a value.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => cost(text),
+        Value::Null => 0,
+        value => cost(&value.to_string()),
     }
 }
 
@@ -183,7 +220,7 @@ fn rendered(message: &Message, style: Style, longest: usize) -> Message {
             text: shorten(text, longest).into_owned(),
         },
         (Message::Tool { text, .. }, Style::Text) => {
-            Message::User(format!("Observation: {}", shorten(text, longest)))
+            Message::User(format!("{OBSERVATION}{}", shorten(text, longest)))
         }
         (Message::Assistant { text, .. }, Style::Text) => Message::Assistant {
             text: text.clone(),
@@ -202,6 +239,7 @@ mod tests {
         let exchange = Exchange {
             query: "q".repeat(276),
             response: "r".repeat(276),
+            ..Exchange::default()
         };
         vec![exchange; turns]
     }
@@ -213,6 +251,7 @@ mod tests {
         };
         let prompt = Prompt {
             system: "",
+            server: "",
             history: &history(turns),
             recalled: "",
             question: "question",
@@ -248,12 +287,7 @@ mod tests {
             call_id: "c".into(),
             text: "o".repeat(bytes),
         };
-        let size = |fitted: &Fitted| -> usize {
-            let messages = fitted.messages.iter();
-            messages
-                .map(|message| cost(&said(message, usize::MAX)))
-                .sum()
-        };
+        let size = |fitted: &Fitted| -> usize { fitted.messages.iter().map(cost_of).sum() };
         let fitted = fit(2, 8192, vec![observation(1 << 20), observation(100)]);
         assert_eq!(fitted.left_out, 0);
         assert!(size(&fitted) <= 8192 * 3 / 4, "{}", size(&fitted));
@@ -264,5 +298,49 @@ mod tests {
         assert!(size(&wide) * 3 > LONGEST_OBSERVATION);
         let many = fit(20, 4096, vec![observation(9000); 4]);
         assert!(size(&many) <= 4096 * 3 / 4, "{}", size(&many));
+    }
+
+    #[test]
+    fn the_oldest_observations_are_cut_first_and_then_whole_turns_go() {
+        use crate::conversation::{Step, ToolCall};
+        let exchange = Exchange {
+            query: "q".repeat(276),
+            response: "r".repeat(276),
+            steps: vec![Step {
+                action: Some(ToolCall::default()),
+                observation: "o".repeat(3000),
+                ..Step::default()
+            }],
+            ..Exchange::default()
+        };
+        let history = vec![exchange; 12];
+        let lengths = |window: u32| {
+            let options = Options {
+                context_window: window,
+                ..Options::default()
+            };
+            let prompt = Prompt {
+                system: "",
+                server: "",
+                history: &history,
+                recalled: "",
+                question: "question",
+                turn: Vec::new(),
+            };
+            let fitted = prompt.fit(&[], Style::Native, &options);
+            let spent: usize = fitted.messages.iter().map(cost_of).sum();
+            assert!(spent <= room(&options), "{spent} of {window}");
+            let observed = fitted.messages.iter().filter_map(|message| match message {
+                Message::Tool { text, .. } => Some(text.len() == 3000),
+                _ => None,
+            });
+            let whole = observed.clone().filter(|whole| *whole).count();
+            (fitted.left_out, observed.count() - whole, whole)
+        };
+        assert_eq!(lengths(128_000), (0, 0, 12));
+        assert_eq!(lengths(18_000), (0, 4, 8));
+        assert_eq!(lengths(12_000), (0, 8, 4));
+        assert_eq!(lengths(7_000), (0, 12, 0));
+        assert_eq!(lengths(4_500), (4, 8, 0));
     }
 }

@@ -23,6 +23,16 @@ pub fn instructions(tools: &[ToolSpec]) -> String {
     FORM.trim().replace("{tools}", &list.join("\n"))
 }
 
+/// Returns a call in this form, as a model would have written it.
+pub fn action(thought: &str, call: &ToolCall) -> String {
+    let (thought, name, input) = (thought.trim(), &call.name, &call.arguments);
+    let action = format!("Action: {name}\nAction Input: {input}");
+    match thought {
+        "" => action,
+        thought => format!("Thought: {thought}\n{action}"),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
     Thought,

@@ -14,8 +14,8 @@ use std::time::Instant;
 use anyhow::Result;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agent::prompt::{Exchange, Prompt, React, Style};
-use crate::agent::{Agent, Frontend, Transcript};
+use crate::agent::prompt::{Prompt, React, Style, asked};
+use crate::agent::{Agent, Exchange, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::store::{self, Interaction, Session, SharedJournal, Turn, User, Whom};
@@ -156,15 +156,21 @@ impl Chat {
             .history(&filter, &session.session_id)
             .await?;
         let count = turns.len();
+        let mut steps = self
+            .memory
+            .store
+            .steps_in(&filter, &session.session_id)
+            .await?;
         // What was only quoted while there was no model is nothing that a model said.
-        let answered = turns
-            .into_iter()
-            .filter(|turn| !turn.response.is_empty() && turn.provider != OFFLINE);
+        let answered = turns.into_iter().filter(|turn| turn.provider != OFFLINE);
         let history = answered
             .map(|turn| Exchange {
+                steps: steps.remove(&turn.interaction_id).unwrap_or_default(),
+                out_of_steps: turn::out_of_steps(&turn.metadata),
                 query: turn.query,
                 response: turn.response,
             })
+            .filter(Exchange::tells)
             .collect();
         self.live = Live {
             session_id: session.session_id.clone(),
@@ -242,6 +248,7 @@ impl Chat {
             }
             let prompt = Prompt {
                 system: &self.settings.system,
+                server: self.settings.provider.server(),
                 history: if offline { &[] } else { &self.live.history },
                 recalled: &quotes.text,
                 question: query,
@@ -270,6 +277,12 @@ impl Chat {
             self.windows.insert(self.settings.model.clone(), window);
         }
 
+        let exchange = Exchange {
+            query: asked(&quotes.text, query).into_owned(),
+            steps: transcript.steps.clone(),
+            response: transcript.answer.clone(),
+            out_of_steps: transcript.out_of_steps,
+        };
         let interaction = &mut turn.interaction;
         interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
         interaction.response = transcript.answer;
@@ -286,13 +299,10 @@ impl Chat {
             redacted,
             ..
         } = turn;
-        if !interaction.response.is_empty() && !offline {
-            self.live.history.push(Exchange {
-                query: interaction.query.clone(),
-                response: interaction.response.clone(),
-            });
+        if exchange.tells() && !offline {
+            self.live.history.push(exchange);
             let learns = self.settings.facts && !self.is_private();
-            if learns && status == Status::Completed {
+            if learns && status == Status::Completed && !interaction.response.is_empty() {
                 self.learn(&interaction);
             }
         }

@@ -68,6 +68,15 @@ impl Chat {
     }
 }
 
+/// What the metadata of a turn say whose model was told to call no more tools.
+const OUT_OF_STEPS: &str = "out_of_steps";
+
+/// Returns whether the metadata of a turn say that its model was told to call no more tools.
+pub fn out_of_steps(metadata: &str) -> bool {
+    let metadata: Option<Value> = serde_json::from_str(metadata).ok();
+    metadata.is_some_and(|metadata| metadata[OUT_OF_STEPS] == true)
+}
+
 /// Returns what else is to be known about a turn, as JSON text.
 pub fn metadata(
     failure: Option<&ProviderError>,
@@ -83,6 +92,9 @@ pub fn metadata(
     }
     if transcript.left_out > 0 {
         metadata.insert("turns_left_out".to_owned(), json!(transcript.left_out));
+    }
+    if transcript.out_of_steps {
+        metadata.insert(OUT_OF_STEPS.to_owned(), json!(true));
     }
     if let Some((sent, read)) = transcript.truncated {
         let truncated = json!({"tokens_sent_about": sent, "tokens_read": read});

@@ -38,6 +38,7 @@ mod predecessor;
 mod privacy;
 mod recall;
 mod removal;
+mod replay;
 mod retention;
 mod search;
 mod secrets;

@@ -76,7 +76,8 @@ pub fn base_url(url: &str) -> String {
     if bare { format!("{url}/v1") } else { url }
 }
 
-/// Returns the request body. The messages come last, so that a longer conversation shares the beginning of a shorter one.
+/// Returns the request body. What changes from request to request comes last, so that a longer conversation shares the beginning of a
+/// shorter one.
 fn body(request: &ChatRequest) -> String {
     let options = &request.options;
     let mut body =
@@ -94,10 +95,6 @@ fn body(request: &ChatRequest) -> String {
         (
             "tools",
             Some(super::offered(&request.tools)).filter(|_| !request.tools.is_empty()),
-        ),
-        (
-            "tool_choice",
-            (!request.tools.is_empty() && !request.may_call).then(|| json!("none")),
         ),
     ];
     for (name, value) in set {
@@ -120,6 +117,9 @@ fn body(request: &ChatRequest) -> String {
         Message::Tool { call_id, text } => json!({"role": "tool", "tool_call_id": call_id, "content": text}),
     });
     body["messages"] = messages.collect();
+    if !request.tools.is_empty() && !request.may_call {
+        body["tool_choice"] = json!("none");
+    }
     body.to_string()
 }
 

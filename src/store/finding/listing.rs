@@ -37,6 +37,12 @@ struct Turn {
     token_usage: String,
 }
 
+#[derive(Deserialize)]
+struct Scratchpad {
+    interaction_id: String,
+    scratchpad: String,
+}
+
 impl Store {
     /// Returns the interactions that the filter lets through, oldest first; only those with these words in question or answer, if
     /// there are some.
@@ -137,6 +143,24 @@ impl Store {
             Some(cycle) => Ok(serde_json::from_str(&cycle.scratchpad)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Returns the steps of the interactions of a session, by their ids.
+    pub async fn steps_in(
+        &self,
+        filter: &Filter,
+        session_id: &str,
+    ) -> Result<HashMap<String, Vec<Step>>> {
+        let filter = filter.clone().in_session(session_id).expr();
+        let mut steps = HashMap::new();
+        let take = |cycle: Scratchpad| {
+            let read = serde_json::from_str(&cycle.scratchpad)?;
+            steps.insert(cycle.interaction_id, read);
+            Ok(())
+        };
+        let columns = ["interaction_id", "scratchpad"];
+        self.react_cycles.each(filter, &columns, take).await?;
+        Ok(steps)
     }
 
     /// Returns the sessions within the filter's scope that had a turn within its time, latest first.

@@ -10,7 +10,7 @@ use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::conversation::short_id;
+use crate::conversation::{NO_ANSWER, NO_MORE, OBSERVATION, QUOTES_END, short_id};
 
 /// What stands in the place of what was removed, where others quote it.
 pub const FORGOTTEN: &str = "[forgotten]";
@@ -130,21 +130,22 @@ impl Traces {
         let mut found = false;
         let mut at = 0;
         while at < messages.len() {
-            let Some(query) = said_by(&messages[at], "user") else {
+            let Some(query) = asked_in(&messages[at]) else {
                 at += 1;
                 continue;
             };
             let until = messages[at + 1..]
                 .iter()
-                .position(|message| said_by(message, "user").is_some());
+                .position(|message| asked_in(message).is_some());
             let until = until.map_or(messages.len(), |next| at + 1 + next);
             let answer = messages[at + 1..until]
                 .iter()
                 .rev()
                 .find_map(|message| said_by(message, "assistant"));
+            let said = answer.filter(|answer| *answer != NO_ANSWER);
             let exchange = (
                 query.trim().to_owned(),
-                answer.unwrap_or_default().trim().to_owned(),
+                said.unwrap_or_default().trim().to_owned(),
             );
             if !self.said.contains(&exchange) {
                 at = until;
@@ -212,7 +213,7 @@ impl Traces {
             let recalled = line.starts_with("--- ");
             let mut last = line;
             while let Some(next) = lines.next_if(|next| match recalled {
-                true => !next.starts_with("--- ") && !next.starts_with("[End of the quotes"),
+                true => !next.starts_with("--- ") && !next.starts_with(QUOTES_END),
                 false => next.starts_with('>'),
             }) {
                 last = next;
@@ -265,6 +266,16 @@ fn json(text: &str) -> Option<Value> {
     text.trim_start()
         .starts_with(['{', '['])
         .then(|| serde_json::from_str(text).ok())?
+}
+
+/// Returns the question in a message, without what was recalled before it. What tools and we ourselves told the model as a user is none.
+fn asked_in(message: &Value) -> Option<&str> {
+    let said = said_by(message, "user")?;
+    if said.starts_with(OBSERVATION) || said == NO_MORE {
+        return None;
+    }
+    let own = said.rsplit_once(QUOTES_END);
+    Some(own.map_or(said, |(_, own)| own))
 }
 
 fn said_by<'m>(message: &'m Value, role: &str) -> Option<&'m str> {
@@ -328,8 +339,8 @@ mod tests {
     #[test]
     fn quotes_go_with_their_heads() {
         check(
-            "[Quoted]\n\n--- 2026-11-20 14:02 · 1a2b3c4d\nUser: a\nAssistant: b\n[… 1 of 2 bytes left out …]\nc\n\n--- 2026-11-21 10:00 · 99999999\nUser: kept\n\n[End of the quotes.]\n\nwhy?",
-            "[Quoted]\n\n[forgotten]\n\n--- 2026-11-21 10:00 · 99999999\nUser: kept\n\n[End of the quotes.]\n\nwhy?",
+            "[Quoted]\n\n--- 2026-11-20 14:02 · 1a2b3c4d\nUser: a\nAssistant: b\n[… 1 of 2 bytes left out …]\nc\n\n--- 2026-11-21 10:00 · 99999999\nUser: kept\n\n[End of the quotes. The user now says:]\n\nwhy?",
+            "[Quoted]\n\n[forgotten]\n\n--- 2026-11-21 10:00 · 99999999\nUser: kept\n\n[End of the quotes. The user now says:]\n\nwhy?",
         );
         check(
             "The closest:\n\n2026-11-20 14:02 · 1a2b3c4d · you wrote\n> a\n> b\n\n2026-11-20 14:02 · 99999999 · you wrote\n> kept",

@@ -73,6 +73,16 @@ pub fn clean_step(step: &mut Step, redactor: &Redactor) -> usize {
     step.error.as_mut().map(|error| redactor.clean(error));
     if let Some(action) = &mut step.action {
         count += redactor.clean_value(&mut action.arguments);
+        action.attached.values_mut().for_each(|value| {
+            redactor.clean_value(value);
+        });
+    }
+    // What is in there was counted as a thought.
+    if let Some(message) = &mut step.message {
+        redactor.clean(&mut message.text);
+        message.attached.values_mut().for_each(|value| {
+            redactor.clean_value(value);
+        });
     }
     count
 }

@@ -3,6 +3,7 @@
 mod behind;
 mod facts;
 mod memory;
+mod place;
 mod progress;
 mod recall;
 mod turn;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Chat, Quotes, SearchMemory};
+use super::{Chat, Quotes, SearchMemory, place};
 use crate::agent::Transcript;
 use crate::conversation::title;
 use crate::provider::ProviderError;
@@ -52,6 +52,7 @@ impl Chat {
             .clone_into(&mut interaction.provider);
         interaction.model.clone_from(&settings.model);
         interaction.user_id.clone_from(&self.memory.user_id);
+        (interaction.folder, interaction.branch) = place::here();
         Turn {
             store: String::new(),
             uri: String::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::files::{each_line, open, time};
 use super::turns::{Conversation, SourceTurn};
@@ -42,6 +42,8 @@ struct Line {
     system: String,
     provider: String,
     model: String,
+    folder: String,
+    branch: String,
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     duration_ms: i64,
@@ -63,6 +65,8 @@ impl Default for Line {
             system: String::new(),
             provider: String::new(),
             model: String::new(),
+            folder: String::new(),
+            branch: String::new(),
             input_tokens: None,
             output_tokens: None,
             duration_ms: 0,
@@ -154,6 +158,16 @@ fn turn(line: Value, conversations: &mut HashMap<String, Arc<Conversation>>) -> 
         provider: line.provider,
         model: line.model,
         status: line.status,
+        metadata: place(line.folder, line.branch),
         ..SourceTurn::new(conversation, id, timestamp, query)
     })
+}
+
+/// Returns where a turn was had, as far as that is known.
+fn place(folder: String, branch: String) -> Map<String, Value> {
+    let known = [("folder", folder), ("branch", branch)].into_iter();
+    known
+        .filter(|(_, place)| !place.is_empty())
+        .map(|(name, place)| (name.to_owned(), place.into()))
+        .collect()
 }

@@ -313,6 +313,7 @@ impl Importer {
         interaction.provider = turn.provider;
         interaction.model = turn.model;
         interaction.status = turn.status;
+        (interaction.folder, interaction.branch) = place(&metadata, &conversation.metadata);
         interaction.metadata = Value::Object(metadata).to_string();
         let mut turn = Turn {
             store: String::new(),
@@ -330,6 +331,19 @@ impl Importer {
         turn.attribute(user);
         turn
     }
+}
+
+/// Returns the folder and the branch that a turn says it was had in, or else its conversation.
+fn place(
+    turn: &Map<String, Value>,
+    conversation: &Map<String, Value>,
+) -> (Option<String>, Option<String>) {
+    let said = |name| {
+        let said = turn.get(name).or_else(|| conversation.get(name));
+        let said = said.and_then(Value::as_str).map(str::to_owned);
+        said.filter(|said| !said.is_empty())
+    };
+    (said("folder"), said("branch"))
 }
 
 fn session_metadata(source: &str, conversation: &Conversation) -> Value {

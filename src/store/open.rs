@@ -104,6 +104,8 @@ pub struct Store {
     pub(in crate::store) locks: Locks,
     /// What the store is called, wherever it lies.
     pub(in crate::store) id: String,
+    /// The version of its layout, as it was opened.
+    pub(in crate::store) layout: u64,
     /// How often something had been erased when the embedding model was found to be the store's.
     pub(in crate::store) checked: Arc<AtomicU64>,
     /// Which step of a removal this process is doing; 0, if none.
@@ -162,6 +164,7 @@ impl Store {
             checked: Arc::new(AtomicU64::new(checked)),
             locks,
             id: known.store_id,
+            layout: known.layout,
             removing: Arc::default(),
             sampled: Arc::default(),
             catches_up: Arc::default(),

@@ -29,6 +29,11 @@ fn brief(interaction: &Interaction, names: &Names) -> Value {
         "status": interaction.status,
         "provider": interaction.provider,
         "model": interaction.model,
+        "answered_model": interaction.answered_model,
+        "finish_reason": interaction.finish_reason,
+        "first_token_ms": interaction.first_token_ms,
+        "folder": interaction.folder,
+        "branch": interaction.branch,
     })
 }
 

@@ -29,6 +29,7 @@ mod history;
 mod images;
 mod import;
 mod keys;
+mod layout;
 mod moving;
 mod names;
 mod people;

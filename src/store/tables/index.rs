@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::store::locks::Locks;
-    use crate::store::tables::table::{text, vector};
+    use crate::store::tables::column::{text, vector};
 
     const DIMENSION: usize = 16;
 

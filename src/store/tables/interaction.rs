@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use lancedb::arrow::arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
-use super::table::{Record, long_text, moment, text, vector};
+use super::column::{long_text, maybe, moment, text, vector};
+use super::table::Record;
 use crate::conversation::{Status, Usage};
 use crate::store::words::new_id;
 
@@ -31,6 +32,15 @@ pub struct Interaction {
     pub status: Status,
     /// JSON text.
     pub metadata: String,
+    /// Why the model stopped, in the server's word; `None` where nobody says.
+    pub finish_reason: Option<String>,
+    /// The model that the answer names, which may not be the one that was asked.
+    pub answered_model: Option<String>,
+    /// How long the first token took, in milliseconds.
+    pub first_token_ms: Option<i64>,
+    /// The working directory, and the branch that was checked out in it.
+    pub folder: Option<String>,
+    pub branch: Option<String>,
 }
 
 impl Default for Interaction {
@@ -51,6 +61,11 @@ impl Default for Interaction {
             model: String::new(),
             status: Status::Interrupted,
             metadata: "{}".to_owned(),
+            finish_reason: None,
+            answered_model: None,
+            first_token_ms: None,
+            folder: None,
+            branch: None,
         }
     }
 }
@@ -99,12 +114,18 @@ impl Record for Interaction {
             text("model"),
             text("status"),
             text("metadata"),
+            // Stores of before get what follows; it may be null, as in the rows that they have.
+            maybe("finish_reason"),
+            maybe("answered_model"),
+            Field::new("first_token_ms", DataType::Int64, true),
+            maybe("folder"),
+            maybe("branch"),
         ]
     }
 }
 
 /// All columns but the vector and what was sent to the model.
-pub const SHOWN: [&str; 13] = [
+pub const SHOWN: [&str; 18] = [
     "interaction_id",
     "session_id",
     "user_id",
@@ -118,4 +139,9 @@ pub const SHOWN: [&str; 13] = [
     "model",
     "status",
     "metadata",
+    "finish_reason",
+    "answered_model",
+    "first_token_ms",
+    "folder",
+    "branch",
 ];

@@ -1,5 +1,6 @@
 //! Rows: what the tables hold, and how they are read, written and narrowed down. Knows nothing of what is done with them.
 
+mod column;
 pub mod context;
 mod filter;
 pub mod index;
@@ -11,10 +12,11 @@ pub mod session;
 mod table;
 mod user;
 
+pub use column::vector;
 pub use filter::{Filter, Scope, Whom, among, one_of};
 pub use interaction::{Interaction, SHOWN};
 pub use passage::{Origin, Passage};
 pub use react_cycle::ReactCycle;
 pub use session::Session;
-pub use table::{Order, Record, Table, vector};
+pub use table::{Order, Record, Table};
 pub use user::{Me, User, Users, username};

@@ -6,7 +6,8 @@ use lancedb::arrow::arrow_schema::{DataType, Field};
 use lancedb::expr::{DfExpr, col, lit};
 use serde::{Deserialize, Serialize};
 
-use super::table::{Record, long_text, moment, text, vector};
+use super::column::{long_text, moment, text, vector};
+use super::table::Record;
 
 /// Says what a passage is a piece of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::table::{Record, Table, moment, text};
+use super::column::{moment, text};
+use super::table::{Record, Table};
 use crate::embedder::argument;
 use crate::store::locks::Locks;
 use crate::store::words::{Hinted, new_id};
 
-/// The version of the tables' layout that this program reads and writes.
-const SCHEMA_VERSION: u64 = 1;
+/// The version of the tables' layout that this program writes. It reads those before, once it has brought them up to date.
+pub const SCHEMA_VERSION: u64 = 2;
 
 /// Holds one fact about the store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -75,8 +76,8 @@ pub async fn check(
     }
     let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entries = entries(&table).await?;
-    match value(&entries, "schema_version").and_then(|version| version.as_u64()) {
-        Some(SCHEMA_VERSION) => {
+    match layout(&entries, place)? {
+        Some(layout) => {
             let embedding = read(&entries)?;
             if embedding.model != embedder || embedding.unfinished {
                 return Err(anyhow::Error::new(mismatch(place, &embedding, embedder)));
@@ -93,20 +94,15 @@ pub async fn check(
             Ok(Known {
                 dimension: embedding.dimension,
                 store_id,
+                layout,
             })
         }
-        Some(newer) => Err(anyhow::Error::new(Hinted {
-            message: format!(
-                "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
-            ),
-            hint: "a newer allm has made it: use that one".to_owned(),
-        })),
         None => {
             let (dimension, store_id) = (dimension()?, new_id());
             let now = Utc::now();
             // One commit: a store has either all of these or none.
             let entries = [
-                entry("schema_version", &json!(SCHEMA_VERSION)),
+                entry(LAYOUT, &json!(SCHEMA_VERSION)),
                 entry(
                     EMBEDDING,
                     &json!({"model": embedder, "dimension": dimension}),
@@ -118,11 +114,13 @@ pub async fn check(
             Ok(Known {
                 dimension,
                 store_id,
+                layout: SCHEMA_VERSION,
             })
         }
     }
 }
 
+const LAYOUT: &str = "schema_version";
 const EMBEDDING: &str = "embedding";
 const STORE_ID: &str = "store_id";
 
@@ -132,6 +130,29 @@ pub struct Known {
     pub dimension: usize,
     /// What the store is called, wherever it lies.
     pub store_id: String,
+    /// The version of its layout.
+    pub layout: u64,
+}
+
+/// Returns the version of a store's layout; nothing, where the place is empty.
+fn layout(entries: &[Entry], place: &str) -> Result<Option<u64>> {
+    let layout = value(entries, LAYOUT).and_then(|version| version.as_u64());
+    match layout {
+        Some(newer) if newer > SCHEMA_VERSION => Err(anyhow::Error::new(Hinted {
+            message: format!(
+                "the store at `{place}` has layout {newer}, and this program knows only {SCHEMA_VERSION}"
+            ),
+            hint: "a newer allm has made it: use that one".to_owned(),
+        })),
+        known => Ok(known),
+    }
+}
+
+/// Says that a store has the layout that this program writes.
+pub async fn set_layout(connection: &Connection, locks: &Locks) -> Result<()> {
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
+    let layout = entry(LAYOUT, &json!(SCHEMA_VERSION));
+    table.replace(&[layout]).await
 }
 
 /// Says what made the vectors of a store.
@@ -181,6 +202,7 @@ pub async fn embedding(connection: &Connection, locks: &Locks) -> Result<Option<
     }
     let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entries = entries(&table).await?;
+    layout(&entries, connection.uri())?;
     if value(&entries, EMBEDDING).is_none() {
         return Ok(None);
     }

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use lancedb::arrow::arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
-use super::table::{Record, long_text, moment, text};
+use super::column::{long_text, moment, text};
+use super::table::Record;
 
 /// Holds one conversation, without its interactions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

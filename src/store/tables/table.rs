@@ -10,12 +10,13 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use lancedb::arrow::arrow_array::cast::AsArray;
 use lancedb::arrow::arrow_array::types::Float32Type;
 use lancedb::arrow::arrow_array::{RecordBatch, RecordBatchIterator};
-use lancedb::arrow::arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use lancedb::arrow::arrow_schema::{Field, FieldRef, Schema};
 use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::index::scalar::{FtsQuery, FullTextSearchQuery, MatchQuery, Operator};
 use lancedb::query::{
     ColumnOrdering, ExecutableQuery, Query, QueryBase, QueryExecutionOptions, Select,
 };
+use lancedb::table::NewColumnTransform;
 use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,35 +38,6 @@ pub trait Record: Serialize + DeserializeOwned {
     fn key(&self) -> &str;
     /// Returns the columns, in order; vectors have `dimension` numbers.
     fn columns(dimension: usize) -> Vec<Field>;
-}
-
-/// Returns a text column that is never null.
-pub fn text(name: &str) -> Field {
-    Field::new(name, DataType::Utf8, false)
-}
-
-/// Returns a text column that compaction compresses with zstd.
-pub fn long_text(name: &str) -> Field {
-    text(name).with_metadata([("lance-encoding:compression".to_owned(), "zstd".to_owned())].into())
-}
-
-/// Returns a column of moments, in microseconds UTC.
-pub fn moment(name: &str) -> Field {
-    Field::new(
-        name,
-        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        false,
-    )
-}
-
-/// Returns a column of vectors; null where the embedder failed.
-pub fn vector(name: &str, dimension: usize) -> Field {
-    let item = Arc::new(Field::new("item", DataType::Float32, true));
-    Field::new(
-        name,
-        DataType::FixedSizeList(item, i32::try_from(dimension).unwrap_or(i32::MAX)),
-        true,
-    )
 }
 
 /// Reads and writes the rows of one table.
@@ -129,6 +101,27 @@ impl<R: Record> Table<R> {
             locks: locks.clone(),
             ..self.clone()
         }
+    }
+
+    /// Returns the columns that the table lacks because an earlier program has made it.
+    pub async fn lacking(&self) -> Result<Vec<Field>> {
+        let schema = self.inner.schema().await?;
+        let mut lacking = R::columns(self.dimension);
+        lacking.retain(|field| schema.field_with_name(field.name()).is_err());
+        Ok(lacking)
+    }
+
+    /// Adds the columns that the table lacks, empty, in one commit.
+    pub async fn widen(&self) -> Result<()> {
+        self.inner.checkout_latest().await?;
+        let lacking = self.lacking().await?;
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let empty = NewColumnTransform::AllNulls(Arc::new(Schema::new(lacking)));
+        let adding = self.inner.add_columns().transform(empty).execute().await;
+        adding.with_context(|| format!("cannot add columns to the table `{}`", R::NAME))?;
+        Ok(())
     }
 
     fn batch(&self, rows: &[R]) -> Result<RecordBatch> {
@@ -299,9 +292,9 @@ impl<R: Record> Table<R> {
 
     /// Returns the rows that match, with every column.
     pub async fn whole(&self, filter: DfExpr) -> Result<Vec<R>> {
-        let fields = R::columns(self.dimension);
-        let columns: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-        self.select(Some(filter), &columns, None, None).await
+        let _pass = self.locks.enter().await?;
+        let rows = self.stream(Some(filter)).await?;
+        rows.try_concat().await
     }
 
     /// Returns the rows whose text in `column` has some of the words, or all of them, best first.

@@ -6,7 +6,8 @@ use lancedb::arrow::arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::table::{Order, Record, Table, moment, text};
+use super::column::{moment, text};
+use super::table::{Order, Record, Table};
 use crate::store::words::{new_id, now};
 
 /// Holds a person who talks through this store.

@@ -3,6 +3,7 @@
 mod compaction;
 mod doctor;
 mod erase;
+mod layout;
 mod losses;
 mod maintenance;
 mod reading;

@@ -1,4 +1,4 @@
-//! Opens a store, and ends what was cut short in it.
+//! Opens a store, brings it up to date, and ends what was cut short in it.
 
 use anyhow::Result;
 
@@ -8,6 +8,7 @@ impl Store {
     /// Opens the store, and makes it when the place is empty.
     pub async fn open(options: Options) -> Result<Store> {
         let store = Store::connect(options).await?;
+        store.upgrade().await?;
         let notice = &store.options.notice;
         match store.resume_removal().await {
             Ok(0) => {}

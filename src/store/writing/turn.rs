@@ -52,6 +52,8 @@ impl Turn {
         session.title.as_mut().map(clean);
         let mut count = clean(&mut interaction.query) + clean(&mut interaction.response);
         clean(&mut interaction.metadata);
+        interaction.folder.as_mut().map(clean);
+        interaction.branch.as_mut().map(clean);
         count += interaction
             .facts_extracted
             .iter_mut()

@@ -1,0 +1,50 @@
+//! Brings the tables of a store that an earlier program has made up to date, in place.
+//!
+//! Tables grow by columns alone. Each step is one commit and done once more where it was cut short: the columns, then the registry,
+//! which keeps programs out that know less.
+
+use anyhow::{Context, Result};
+
+use super::doctor::{Finding, State};
+use crate::store::open::Store;
+use crate::store::tables::registry::{self, SCHEMA_VERSION};
+
+impl Store {
+    /// Gives the tables the columns that they lack.
+    pub(super) async fn upgrade(&self) -> Result<()> {
+        // A table that has gone back to an earlier version may lack them whatever the registry says.
+        if self.layout == SCHEMA_VERSION && self.lacking().await? == 0 {
+            return Ok(());
+        }
+        let upgrading = async {
+            let _upkeep = self.locks.upkeep().await?;
+            let _pass = self.locks.enter().await?;
+            self.interactions.widen().await?;
+            // The registry is not to be on the disk before them.
+            self.sync(None).await?;
+            registry::set_layout(&self.connection, &self.locks).await?;
+            self.sync(None).await
+        };
+        let place = &self.options.uri;
+        upgrading
+            .await
+            .with_context(|| format!("cannot bring the store at `{place}` up to date"))
+    }
+
+    /// Counts the columns that the tables lack.
+    async fn lacking(&self) -> Result<usize> {
+        Ok(self.interactions.lacking().await?.len())
+    }
+
+    /// Says what is still to be done to the tables of an earlier program.
+    pub(super) async fn layout(&self) -> Result<Finding> {
+        let (what, lacking) = ("layout", self.lacking().await?);
+        if lacking == 0 {
+            return Ok(Finding::new(what, State::Fine, "up to date"));
+        }
+        let detail = format!(
+            "of an earlier program: {lacking} columns are added by whoever opens the store next"
+        );
+        Ok(Finding::new(what, State::Odd, detail))
+    }
+}

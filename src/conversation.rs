@@ -189,6 +189,11 @@ impl Finish {
         })
     }
 
+    /// Returns whether the model came to the end of what it had to say.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Finish::Stop | Finish::ToolCalls)
+    }
+
     /// Returns the word that is stored and shown.
     pub fn as_str(&self) -> &str {
         match self {

@@ -170,12 +170,12 @@ mod tests {
         }
     }
 
-    fn spoken(text: &str) -> Option<Spoken> {
-        Some(Spoken {
+    fn spoken(text: &str) -> Spoken {
+        Spoken {
             text: text.to_owned(),
             attached: json!({"reasoning": "r"}).as_object().cloned().unwrap(),
             server: "here".to_owned(),
-        })
+        }
     }
 
     fn exchange(steps: Vec<Step>) -> Exchange {
@@ -203,11 +203,11 @@ mod tests {
                 calls,
                 attached,
             } => {
-                let calls = calls.iter();
-                let calls: String = calls
-                    .map(|call| format!(" {}{}{}", call.id, call.arguments, call.attached.len()))
-                    .collect();
-                format!("A {text}{calls} +{}", attached.len())
+                let mut drawn = format!("A {text}");
+                for call in calls {
+                    drawn += &format!(" {}{}{}", call.id, call.arguments, call.attached.len());
+                }
+                format!("{drawn} +{}", attached.len())
             }
         };
         exchange.messages(reader, 7).iter().map(draw).collect()
@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn calls_that_came_together_stay_together_and_what_a_server_attached_is_for_it_alone() {
         let together = exchange(vec![
-            step("c1", "x", spoken("I look.")),
+            step("c1", "x", Some(spoken("I look."))),
             step("c2", "y", None),
-            step("c3", "z", spoken("")),
+            step("c3", "z", Some(spoken(""))),
         ]);
         assert_eq!(
             drawn(&together, Style::Native, "here"),
@@ -258,7 +258,7 @@ mod tests {
             ]
         );
         let raw = "Thought: hm\nAction: look\nAction Input: {}";
-        let written = exchange(vec![step("", "x", spoken(raw))]);
+        let written = exchange(vec![step("", "x", Some(spoken(raw)))]);
         assert_eq!(
             drawn(&written, Style::Text, "here")[1],
             format!("A {raw} +0")
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_was_broken_off_says_so() {
-        let mut cut = step("c1", "x", spoken(""));
+        let mut cut = step("c1", "x", Some(spoken("")));
         cut.observation.clear();
         cut.error = Some("interrupted".to_owned());
         let mut exchange = exchange(vec![cut]);

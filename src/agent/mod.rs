@@ -93,7 +93,7 @@ impl Transcript {
         if let (true, Some((started_at, asked))) = (tells, self.asked) {
             self.steps.push(Step {
                 thought,
-                message: self.spoken(String::new(), attached),
+                message: Some(self.spoken(String::new(), attached)),
                 success: true,
                 started_at,
                 duration_ms: milliseconds(asked),
@@ -105,12 +105,12 @@ impl Transcript {
 
 impl Transcript {
     /// Returns what is kept of a message besides what its steps tell.
-    fn spoken(&self, text: String, attached: Attached) -> Option<Spoken> {
-        Some(Spoken {
+    fn spoken(&self, text: String, attached: Attached) -> Spoken {
+        Spoken {
             server: self.server.clone(),
             text,
             attached,
-        })
+        }
     }
 }
 
@@ -143,7 +143,7 @@ impl Agent {
             let attached = std::mem::take(&mut transcript.attached);
             let mut told = (
                 thought,
-                transcript.spoken(reply.text.clone(), attached.clone()),
+                Some(transcript.spoken(reply.text.clone(), attached.clone())),
             );
             prompt.turn.push(Message::Assistant {
                 text: reply.text,

@@ -284,14 +284,10 @@ impl Chat {
             response: transcript.answer.clone(),
             out_of_steps: transcript.out_of_steps,
         };
-        let interaction = &mut turn.interaction;
-        interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
-        interaction.response = transcript.answer;
-        interaction.token_usage = serde_json::to_string(&transcript.usage)?;
-        interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
-        interaction.status = status;
-        turn.steps = transcript.steps;
-        turn.requests = transcript.requests;
+        turn.interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
+        turn.interaction.status = status;
+        turn.interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
+        turn::take_down(&mut turn, transcript)?;
         self.keep(&mut turn).await;
         let Turn {
             session,

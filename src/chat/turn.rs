@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Chat, Quotes, SearchMemory, place};
 use crate::agent::Transcript;
-use crate::conversation::title;
+use crate::conversation::{Finish, Status, title};
 use crate::provider::ProviderError;
 use crate::store::{self, Interaction, Session, Turn};
 use crate::tools::Toolbox;
@@ -67,6 +67,25 @@ impl Chat {
             redacted: 0,
         }
     }
+}
+
+/// Takes down what has come of a turn that has ended.
+pub fn take_down(turn: &mut Turn, transcript: Transcript) -> serde_json::Result<()> {
+    let interaction = &mut turn.interaction;
+    let finish = match interaction.status {
+        Status::Completed => transcript.finish,
+        Status::Interrupted => None,
+        Status::Failed => Some(Finish::Error),
+    };
+    interaction.finish_reason = finish.map(|finish| finish.as_str().to_owned());
+    interaction.answered_model = Some(transcript.model).filter(|model| !model.is_empty());
+    let first_token = transcript.first_token.map(|took| took.as_millis());
+    interaction.first_token_ms = first_token.and_then(|took| i64::try_from(took).ok());
+    interaction.token_usage = serde_json::to_string(&transcript.usage)?;
+    interaction.response = transcript.answer;
+    turn.steps = transcript.steps;
+    turn.requests = transcript.requests;
+    Ok(())
 }
 
 /// What the metadata of a turn say whose model was told to call no more tools.

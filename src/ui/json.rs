@@ -49,7 +49,7 @@ fn with(kind: &str, fields: Value) -> Value {
 fn step(step: &Step) -> Value {
     json!({
         "thought": step.thought,
-        "action": step.action,
+        "action": step.action.as_ref().map(|call| json!({"name": call.name, "arguments": call.arguments})),
         "observation": step.observation,
         "success": step.success,
         "error": step.error,
@@ -259,6 +259,7 @@ pub fn stats(stats: &Stats) -> Value {
         "embedding": {"model": stats.model, "dimension": stats.dimension},
         "turns": stats.turns,
         "usage": stats.usage,
+        "finish_reasons": stats.finish_reasons,
         "groups": [],
     })
 }

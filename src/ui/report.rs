@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Value, json};
 
 use super::theme::{Look, alarm, bytes, dim, one_line, strong, visible};
-use crate::conversation::{Status, Step, ToolCall, cut, short_id};
+use crate::conversation::{Finish, Status, Step, ToolCall, cut, short_id};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
 use crate::timeframe::Zone;
@@ -150,8 +150,18 @@ pub fn footer(interaction: &Interaction, zone: Zone) -> String {
     parts.push(seconds(interaction.duration_ms));
     if interaction.status != Status::Completed {
         parts.push(interaction.status.as_str().to_owned());
+    } else if let Some(finish) = cut_short(interaction) {
+        parts.push(one_line(finish));
     }
     parts.join(" · ")
+}
+
+/// Returns why a model stopped that had more to say.
+fn cut_short(interaction: &Interaction) -> Option<&str> {
+    let word = interaction.finish_reason.as_deref()?;
+    Finish::read(word)
+        .is_some_and(|finish| !finish.is_end())
+        .then_some(word)
 }
 
 /// Returns when a turn was, in local time.
@@ -195,7 +205,15 @@ pub fn interaction(
         "answered by",
         format!("{} {}", interaction.provider, interaction.model).trim(),
     );
+    if let Some(model) = &interaction.answered_model
+        && *model != interaction.model
+    {
+        row("as", model);
+    }
     row("status", interaction.status.as_str());
+    if let Some(finish) = &interaction.finish_reason {
+        row("finish", finish);
+    }
     if let Ok(Value::Object(metadata)) = serde_json::from_str(&interaction.metadata) {
         for (name, value) in &metadata {
             row(name, value.as_str().unwrap_or(&value.to_string()));
@@ -215,6 +233,14 @@ pub fn interaction(
         );
     }
     row("duration", &seconds(interaction.duration_ms));
+    if let Some(took) = interaction.first_token_ms {
+        row("first token", &seconds(took));
+    }
+    let place = [&interaction.folder, &interaction.branch];
+    let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
+    if !place.is_empty() {
+        row("in", &place.join(" on "));
+    }
     if !requests.is_empty() {
         let bytes: usize = requests.iter().map(String::len).sum();
         row(

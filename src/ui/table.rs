@@ -356,8 +356,16 @@ pub fn stats(stats: &Stats, look: Look) -> String {
         ]);
     }
     let count = |tokens: Option<u64>| tokens.unwrap_or_default();
+    let reasons = stats.finish_reasons.iter();
+    let reasons: Vec<String> = reasons
+        .map(|(reason, count)| format!("{count} {}", one_line(reason)))
+        .collect();
+    let finished = match reasons.is_empty() {
+        true => String::new(),
+        false => format!("\n ended with    {}", reasons.join(", ")),
+    };
     format!(
-        "{}\n\n turns         {}, with {} tokens in and {} tokens out\n on disk       {}\n embeddings    {}, {} dimensions",
+        "{}\n\n turns         {}, with {} tokens in and {} tokens out{finished}\n on disk       {}\n embeddings    {}, {} dimensions",
         drawn(&table),
         stats.turns,
         count(stats.usage.input_tokens),

@@ -51,6 +51,7 @@ fn at(server: &Server) -> Ollama {
 fn prompt(question: &str) -> Prompt<'_> {
     Prompt {
         system: "be brief",
+        server: "",
         history: &[],
         recalled: "",
         question,

@@ -1,5 +1,6 @@
 //! Counts what the store holds, from manifests and narrow columns.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub struct TableStats {
 #[derive(Deserialize)]
 struct Spent {
     token_usage: String,
+    finish_reason: Option<String>,
 }
 
 /// Holds what the store is made of.
@@ -39,6 +41,8 @@ pub struct Stats {
     pub dimension: usize,
     /// The tokens of all turns within the filter.
     pub usage: Usage,
+    /// How often models stopped for which reason, within the filter.
+    pub finish_reasons: BTreeMap<String, usize>,
     /// The turns within the filter.
     pub turns: usize,
 }
@@ -54,13 +58,17 @@ impl Store {
             self.table_stats(&self.passages).await?,
         ];
         let (mut turns, mut usage) = (0, Usage::default());
+        let mut finish_reasons = BTreeMap::new();
         let take = |turn: Spent| {
             turns += 1;
             usage += Usage::parse(&turn.token_usage).unwrap_or_default();
+            if let Some(reason) = turn.finish_reason {
+                *finish_reasons.entry(reason).or_default() += 1;
+            }
             Ok(())
         };
         self.interactions
-            .each(filter.expr(), &["token_usage"], take)
+            .each(filter.expr(), &["token_usage", "finish_reason"], take)
             .await?;
         let on_disk: u64 = tables.iter().map(|table| table.bytes).sum();
         let home = &self.options.home;
@@ -75,6 +83,7 @@ impl Store {
             model: self.options.embedder.name(),
             dimension: self.dimension,
             usage,
+            finish_reasons,
             turns,
         })
     }

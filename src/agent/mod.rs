@@ -293,8 +293,7 @@ impl Agent {
         let observation = result.unwrap_or_else(|error| format!("error: {error}"));
         step.observation = shorten(&observation, KEPT).into_owned();
         frontend.show(TurnEvent::Observation(step));
-        // No more than is kept, so that a later request can repeat it.
-        Some(step.observation.clone())
+        Some(observation)
     }
 
     /// Runs a tool, when it is approved. What goes wrong is told to the model, so this cannot fail.

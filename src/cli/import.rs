@@ -260,7 +260,7 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     let outcome = bringing.say(&*source, &report)?;
     let mut tables = report.parts.iter();
     let tables = tables.find(|part| part.name == AbstractLlm::TABLES_PART);
-    let unread = tables.map_or(0, |part| part.broken);
+    let unread = tables.map_or(0, |part| part.total.broken);
     if missing > 0 || unread > 0 {
         bringing.ui.warn(&format!(
             "the tables of AbstractLLM stay where they are, because not all of them is in ours: {unread} rows cannot be read, {missing} turns are missing"

@@ -1,14 +1,13 @@
 //! Claude Code's transcripts: a folder for each project, in it a JSON Lines file for each session.
 
 use std::collections::HashSet;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::files::{each_line, name, oldest_first, open, text, time};
+use super::files::{below, each_line, name, oldest_first, open, text, time};
 use super::turns::{Conversation, Turns};
 use super::{Item, Source, Take};
 use crate::conversation::Usage;
@@ -31,9 +30,11 @@ impl Source for ClaudeCode {
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
         if self.0.is_file() {
+            take(NAME, Item::File(name(&self.0)))?;
             return transcript(&self.0, take);
         }
         for path in oldest_first(&self.0, "jsonl")? {
+            take(NAME, Item::File(below(&self.0, &path)))?;
             transcript(&path, take)?;
         }
         Ok(())
@@ -46,7 +47,7 @@ fn transcript(path: &Path, take: &mut Take<'_>) -> Result<()> {
         Err(error) => return take(NAME, Item::Broken(name(path), format!("{error:#}"))),
     };
     let mut reading = Reading::new(path);
-    let read = each_line(BufReader::new(file), &mut |number, line| match line {
+    let read = each_line(file, &mut |number, line| match line {
         Ok(line) => {
             reading.line(&line);
             Ok(())
@@ -70,7 +71,7 @@ fn transcript(path: &Path, take: &mut Take<'_>) -> Result<()> {
         // The program's own commands are no conversation; those of a project are answered.
         let silent = turn.response.is_empty() && turn.steps.is_empty();
         if silent && turn.query.starts_with('/') {
-            take(NAME, Item::Skipped("command of the program".to_owned()))?;
+            take(NAME, Item::LeftOut("command of the program".to_owned()))?;
         } else {
             take(NAME, turn.into())?;
         }

@@ -1,14 +1,13 @@
 //! Codex's transcripts: a JSON Lines file for each session, below folders for year, month and day.
 
 use std::collections::HashMap;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::files::{each_line, files, name, oldest_first, open, text, time};
+use super::files::{below, each_line, files, name, oldest_first, open, text, time};
 use super::turns::{Conversation, SourceTurn, Turns};
 use super::{Item, Source, Take};
 use crate::conversation::Usage;
@@ -25,15 +24,18 @@ impl Source for Codex {
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
         if self.0.is_file() {
+            take(NAME, Item::File(name(&self.0)))?;
             return transcript(&self.0, &HashMap::new(), take);
         }
         let names = names(&self.0.join("session_index.jsonl"));
         for path in oldest_first(&self.0, "jsonl")? {
             if name(&path).starts_with("rollout-") {
+                take(NAME, Item::File(below(&self.0, &path)))?;
                 transcript(&path, &names, take)?;
             }
         }
         for path in files(&self.0, "zst")? {
+            take(NAME, Item::File(below(&self.0, &path)))?;
             let why = "it is compressed: `zstd -d` unpacks it".to_owned();
             take(NAME, Item::Broken(name(&path), why))?;
         }
@@ -47,7 +49,7 @@ fn names(index: &Path) -> HashMap<String, String> {
     let Ok(file) = open(index) else {
         return names;
     };
-    let read = each_line(BufReader::new(file), &mut |_, line| {
+    let read = each_line(file, &mut |_, line| {
         if let Ok(line) = line {
             let named = (
                 text(&line, "id").to_owned(),
@@ -66,7 +68,7 @@ fn transcript(path: &Path, names: &HashMap<String, String>, take: &mut Take<'_>)
     let broken = |place: String, why: String| Item::Broken(place, why);
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     let read = open(path).and_then(|file| {
-        each_line(BufReader::new(file), &mut |number, line| {
+        each_line(file, &mut |number, line| {
             match line {
                 Ok(line) => lines.push(line),
                 Err(error) => {

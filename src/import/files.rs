@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
+use encoding_rs_io::DecodeReaderBytesBuilder;
 use ignore::WalkBuilder;
 use rusqlite::{Connection, OpenFlags};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -24,15 +25,23 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
+/// Reads text: a byte order mark is no part of it, and the encoding that it stands for becomes UTF-8.
+pub fn decoded<R: Read>(reader: R) -> BufReader<impl Read + use<R>> {
+    let mut builder = DecodeReaderBytesBuilder::new();
+    let builder = builder.utf8_passthru(true).strip_bom(true);
+    BufReader::new(builder.build(reader))
+}
+
 /// Hands over the lines of a JSON Lines file that are not blank, each with its number and what it says.
 ///
 /// # Errors
 ///
 /// Fails when the file cannot be read on.
 pub fn each_line(
-    mut reader: impl BufRead,
+    reader: impl Read,
     take: &mut dyn FnMut(usize, serde_json::Result<Value>) -> Result<()>,
 ) -> Result<()> {
+    let mut reader = decoded(reader);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -46,18 +55,16 @@ pub fn each_line(
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        // A text that was cut within a character is still a text.
+        // A text that was cut within a character is still a text. Files that were joined have a mark within.
         let text = String::from_utf8_lossy(&line);
-        take(number, serde_json::from_str(&text))?;
+        let text = text.trim_start_matches('\u{feff}');
+        take(number, serde_json::from_str(text))?;
     }
     Ok(())
 }
 
 /// Hands over the elements of a JSON array, one at a time; a single object counts as an array of one.
-pub fn each_element(
-    mut reader: impl BufRead,
-    take: &mut dyn FnMut(Value) -> Result<()>,
-) -> Result<()> {
+pub fn each_element(reader: impl Read, take: &mut dyn FnMut(Value) -> Result<()>) -> Result<()> {
     struct Elements<'t, 'f>(
         &'t mut dyn FnMut(Value) -> Result<()>,
         &'f mut Option<anyhow::Error>,
@@ -89,6 +96,7 @@ pub fn each_element(
         }
     }
 
+    let mut reader = decoded(reader);
     if first_byte(&mut reader)? == Some(b'{') {
         return take(serde_json::from_reader(reader)?);
     }
@@ -126,6 +134,7 @@ pub fn each_conversation(
     read: fn(&Value, &str, &mut Take<'_>) -> Result<()>,
 ) -> Result<()> {
     each_part(path, &mut |name, part| {
+        take(source, Item::File(name.to_owned()))?;
         let mut number = 0;
         let done = each_element(part, &mut |value| {
             number += 1;
@@ -144,10 +153,7 @@ pub fn each_conversation(
 
 /// Hands over the parts of a data export whose names begin and end like `conversations*.json`: out of a ZIP archive, out of a
 /// folder, or the one file.
-fn each_part(
-    path: &Path,
-    take: &mut dyn FnMut(&str, &mut dyn BufRead) -> Result<()>,
-) -> Result<()> {
+fn each_part(path: &Path, take: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let wanted = |name: &str| {
         let name = name.rsplit('/').next().unwrap_or(name);
         name.starts_with("conversations")
@@ -168,18 +174,17 @@ fn each_part(
             bail!(nothing());
         }
         for part in parts {
-            take(&name(&part), &mut BufReader::new(open(&part)?))?;
+            take(&name(&part), &mut open(&part)?)?;
         }
         return Ok(());
     }
     let mut file = open(path)?;
     let mut magic = [0; 2];
     let is_archive = file.read(&mut magic)? == 2 && magic == *b"PK";
-    let file = open(path)?;
     if !is_archive {
-        return take(&name(path), &mut BufReader::new(file));
+        return take(&name(path), &mut open(path)?);
     }
-    let mut archive = zip::ZipArchive::new(file)
+    let mut archive = zip::ZipArchive::new(open(path)?)
         .with_context(|| format!("cannot read the archive `{}`", path.display()))?;
     // A name that is no text is none of those wanted.
     let names = archive.file_names().filter_map(Result::ok);
@@ -190,10 +195,10 @@ fn each_part(
         bail!(nothing());
     }
     for name in names {
-        let part = archive
+        let mut part = archive
             .by_name(&name)
             .with_context(|| format!("cannot read {name} of `{}`", path.display()))?;
-        take(&name, &mut BufReader::new(part))?;
+        take(&name, &mut part)?;
     }
     Ok(())
 }
@@ -224,6 +229,14 @@ pub fn oldest_first(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
             .ok()
     });
     Ok(files)
+}
+
+/// Returns the path of a file as it is below a folder, or its name.
+pub fn below(folder: &Path, path: &Path) -> String {
+    match path.strip_prefix(folder) {
+        Ok(below) if below != Path::new("") => below.display().to_string(),
+        _ => name(path),
+    }
 }
 
 /// Returns the last part of a path.

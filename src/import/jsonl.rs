@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::files::{each_line, open, time};
+use super::files::{decoded, each_line, name, open, time};
 use super::turns::{Conversation, SourceTurn};
 use super::{Item, Source, Take};
 use crate::conversation::{Status, Step, Usage};
@@ -19,6 +19,7 @@ const NAME: &str = "jsonl";
 
 /// Is a file of JSON Lines.
 pub struct JsonLines {
+    name: String,
     file: File,
 }
 
@@ -80,23 +81,24 @@ impl Default for Line {
 impl JsonLines {
     /// Opens a file, or reads standard input to its end when the path is `-`: sources are read more than once.
     pub fn open(path: &Path) -> Result<JsonLines> {
+        let name = name(path);
         if path != Path::new("-") {
             let file = open(path)?;
             if !file.metadata()?.is_file() {
                 bail!("`{}` is no file", path.display());
             }
-            return Ok(JsonLines { file });
+            return Ok(JsonLines { name, file });
         }
         let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
         io::copy(&mut io::stdin().lock(), &mut file).context("cannot keep standard input")?;
-        Ok(JsonLines { file })
+        Ok(JsonLines { name, file })
     }
 
-    /// Reads from the beginning.
-    pub fn reader(&self) -> Result<BufReader<File>> {
+    /// Reads the text from the beginning.
+    pub fn reader(&self) -> Result<impl BufRead + use<>> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(BufReader::new(file))
+        Ok(decoded(file))
     }
 }
 
@@ -106,6 +108,7 @@ impl Source for JsonLines {
     }
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
+        take(NAME, Item::File(self.name.clone()))?;
         let mut conversations = HashMap::new();
         each_line(self.reader()?, &mut |number, line| {
             let turn = line

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use super::files::{sqlite, text, time};
+use super::files::{name, sqlite, text, time};
 use super::turns::{Conversation, Turns};
 use super::{Item, Source, Take};
 use crate::conversation::Usage;
@@ -51,6 +51,7 @@ impl Source for Llm {
 
     fn read(&self, take: &mut Take<'_>) -> Result<()> {
         let (log, _copy) = sqlite(&self.0)?;
+        take(NAME, Item::File(name(&self.0)))?;
         let has = |table: &str| log.table_exists(None::<&str>, table);
         let mut any = false;
         if has("responses")? {

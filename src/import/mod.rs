@@ -4,6 +4,7 @@
 //! cut short and repeated: what is there is passed over, and what has grown is replaced.
 
 mod files;
+mod report;
 mod turns;
 
 mod abstractllm;
@@ -23,7 +24,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::conversation::title;
-use crate::store::{Fate, Interaction, Session, Store, Turn, User, id_of};
+use crate::store::{Interaction, Session, Store, Turn, User, id_of};
+use report::Place;
 use turns::{Conversation, SourceTurn};
 
 pub use abstractllm::AbstractLlm;
@@ -33,14 +35,13 @@ pub use claude_code::ClaudeCode;
 pub use codex::Codex;
 pub use jsonl::JsonLines;
 pub use llm::Llm;
+pub use report::{Part, Report};
 
 /// How many turns are stored at once where each has to be embedded: some seconds of work.
 const EMBEDDED: usize = 64;
 const UNEMBEDDED: usize = 1_000;
 /// How many turns wait to be stored.
 const WAITING: usize = 2_000;
-/// How many broken rows are named; there may be millions.
-const NAMED: usize = 20;
 
 /// Is a history in some format.
 pub trait Source: Send + Sync + 'static {
@@ -58,14 +59,15 @@ pub trait Source: Send + Sync + 'static {
 /// Takes what a source finds, each with the name of the part of the source that it is in. An error ends the reading.
 pub type Take<'t> = dyn FnMut(&'static str, Item) -> Result<()> + 't;
 
-/// Why turns that were removed for good are passed over.
-const FORGOTTEN: &str = "forgotten before";
-
-/// Is what a source finds.
+/// Is what a source finds. What the user said is in a turn, or left out.
 #[derive(Debug)]
 pub enum Item {
+    /// What follows is in this file.
+    File(String),
     Turn(Box<SourceTurn>),
-    /// Something that is passed over, and why.
+    /// A message of the user that is in no turn, and why.
+    LeftOut(String),
+    /// Something else that is passed over, and why.
     Skipped(String),
     /// Something that cannot be read: where it is, and why.
     Broken(String, String),
@@ -74,60 +76,6 @@ pub enum Item {
 impl From<SourceTurn> for Item {
     fn from(turn: SourceTurn) -> Item {
         Item::Turn(Box::new(turn))
-    }
-}
-
-/// Counts what was found in one part of a source.
-#[derive(Debug, Default, Clone, serde::Serialize)]
-pub struct Part {
-    pub name: &'static str,
-    pub found: usize,
-    pub imported: usize,
-    /// Turns that were there and have grown since.
-    pub updated: usize,
-    /// Turns that were there already.
-    pub known: usize,
-    /// What was passed over, by reason.
-    pub skipped: std::collections::BTreeMap<String, usize>,
-    pub broken: usize,
-    /// The first of what is broken: where it is, and why.
-    pub named: Vec<(String, String)>,
-}
-
-/// Counts what an import found, by part.
-#[derive(Debug, Default)]
-pub struct Report {
-    pub parts: Vec<Part>,
-    /// How many secrets were taken out.
-    pub redacted: usize,
-}
-
-impl Report {
-    fn part(&mut self, name: &'static str) -> &mut Part {
-        let at = self.parts.iter().position(|part| part.name == name);
-        let at = at.unwrap_or_else(|| {
-            self.parts.push(Part {
-                name,
-                ..Part::default()
-            });
-            self.parts.len() - 1
-        });
-        &mut self.parts[at]
-    }
-
-    /// Returns how many things could not be read.
-    pub fn broken(&self) -> usize {
-        self.parts.iter().map(|part| part.broken).sum()
-    }
-
-    /// Returns how many turns were, or would be, stored.
-    pub fn stored(&self) -> usize {
-        let stored = |part: &Part| part.imported + part.updated;
-        self.parts.iter().map(stored).sum()
-    }
-
-    fn pass_over(&mut self, part: &'static str, why: impl Into<String>) {
-        *self.part(part).skipped.entry(why.into()).or_default() += 1;
     }
 }
 
@@ -203,34 +151,20 @@ impl Importer {
         loop {
             let item = items.recv().await;
             let is_last = item.is_none();
-            match item {
-                Some((part, Item::Turn(turn))) => {
-                    report.part(part).found += 1;
+            if let Some((part, item)) = item {
+                let place = report.found(part, &item);
+                if let Item::Turn(turn) = item {
+                    let messages = turn.messages;
                     let turn = self.turn(source.name(), user, *turn);
-                    if self
-                        .since
-                        .is_some_and(|since| turn.interaction.timestamp < since)
-                    {
-                        report.pass_over(part, "before --since");
+                    let time = turn.interaction.timestamp;
+                    if self.since.is_some_and(|since| time < since) {
+                        report.pass_over(place, messages, "before --since");
                     } else if seen.insert(turn.interaction.interaction_id.clone()) {
-                        batch.push((part, turn));
+                        batch.push(((place, messages), turn));
                     } else {
-                        report.pass_over(part, "found twice");
+                        report.pass_over(place, messages, "found twice");
                     }
                 }
-                Some((part, Item::Skipped(why))) => {
-                    report.part(part).found += 1;
-                    report.pass_over(part, why);
-                }
-                Some((part, Item::Broken(what, why))) => {
-                    let part = report.part(part);
-                    part.found += 1;
-                    part.broken += 1;
-                    if part.named.len() < NAMED {
-                        part.named.push((what, why));
-                    }
-                }
-                None => {}
             }
             if batch.len() >= most || is_last {
                 self.store(&mut batch, mode, &mut report).await?;
@@ -249,14 +183,14 @@ impl Importer {
 
     async fn store(
         &self,
-        batch: &mut Vec<(&'static str, Turn)>,
+        batch: &mut Vec<((Place, usize), Turn)>,
         mode: Mode,
         report: &mut Report,
     ) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let (parts, mut turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let (places, mut turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let fates = match mode {
             Mode::Count => self.store.fates(&mut turns).await?,
             Mode::Store => {
@@ -267,14 +201,8 @@ impl Importer {
                 imported.fates
             }
         };
-        for (part, fate) in parts.into_iter().zip(fates) {
-            let part = report.part(part);
-            match fate {
-                Fate::New => part.imported += 1,
-                Fate::Grown => part.updated += 1,
-                Fate::Known => part.known += 1,
-                Fate::Forgotten => *part.skipped.entry(FORGOTTEN.to_owned()).or_default() += 1,
-            }
+        for ((place, messages), fate) in places.into_iter().zip(fates) {
+            report.ended(place, messages, fate);
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct SourceTurn {
     pub provider: String,
     pub model: String,
     pub status: Status,
+    /// How many messages of the user it holds: one as a rule, more where he went on while it ran.
+    pub messages: usize,
     /// The requests as they were sent, where the source kept them.
     pub requests: Vec<String>,
     /// What else is worth keeping.
@@ -63,6 +65,7 @@ impl SourceTurn {
             provider: String::new(),
             model: String::new(),
             status: Status::Interrupted,
+            messages: 1,
             requests: Vec::new(),
             metadata: Map::new(),
         }
@@ -110,11 +113,21 @@ impl Turns {
         self.turn = Some(turn);
     }
 
+    /// Takes what the user said while the turn runs: it is a part of it.
+    pub fn meanwhile(&mut self, id: &str, time: DateTime<Utc>, text: &str) {
+        let turn = self.turn(id, time);
+        append(&mut turn.query, text.trim());
+        turn.messages += 1;
+    }
+
     /// Returns the turn; where a conversation begins with an answer, one without a question.
     fn turn(&mut self, id: &str, time: DateTime<Utc>) -> &mut SourceTurn {
         self.last = self.last.max(time);
         if self.turn.is_none() {
             self.user(id, time, "");
+            if let Some(turn) = &mut self.turn {
+                turn.messages = 0;
+            }
         }
         self.turn.as_mut().expect("it has just been begun")
     }

@@ -12,6 +12,9 @@ use super::{Ui, draw};
 use crate::import::{Part, Report};
 use crate::store::Moved;
 
+/// How many files are named for a reason; an import may read thousands.
+const NAMED: usize = 5;
+
 impl Ui {
     /// Says how many rows were exported or imported.
     pub fn moved(&self, what: &str, moved: &Moved) -> Result<()> {
@@ -90,14 +93,15 @@ impl Ui {
         }
         draw(&parts(&report.parts, dry_run, self.look))?;
         for part in &report.parts {
-            for (why, count) in &part.skipped {
-                self.note(&format!("{}: {count} passed over: {why}", part.name));
+            for (why, count) in &part.total.skipped {
+                let files = files(part, why);
+                self.note(&format!("{}: {count} passed over: {why}{files}", part.name));
             }
             for (place, why) in &part.named {
                 self.warn(&format!("{}: cannot read {place}: {why}", part.name));
             }
-            if part.broken > part.named.len() {
-                let more = part.broken - part.named.len();
+            if part.total.broken > part.named.len() {
+                let more = part.total.broken - part.named.len();
                 self.warn(&format!("{}: {more} more cannot be read", part.name));
             }
         }
@@ -126,22 +130,44 @@ fn with_counts(mut object: Value, moved: &Moved) -> Result<Value> {
 fn parts(parts: &[Part], dry_run: bool, look: Look) -> String {
     let imported = if dry_run { "to import" } else { "imported" };
     let headings = [
-        "source", "found", imported, "grown", "known", "skipped", "broken",
+        "source", "found", imported, "grown", "known", "skipped", "broken", "messages", "left out",
     ];
     let mut rows = table(&headings, look);
     for part in parts {
-        let skipped = part.skipped.values().sum();
+        let total = &part.total;
         let counts = [
-            part.found,
-            part.imported,
-            part.updated,
-            part.known,
-            skipped,
-            part.broken,
+            total.found,
+            total.imported,
+            total.updated,
+            total.known,
+            total.skipped.values().sum(),
+            total.broken,
+            total.messages,
+            total.missing(),
         ];
         let count = |count: usize| Cell::new(count).set_alignment(CellAlignment::Right);
         let cells = std::iter::once(Cell::new(part.name)).chain(counts.map(count));
         rows.add_row(cells);
     }
     drawn(&rows)
+}
+
+/// Returns in which files messages of the user were left out for some reason, and how many.
+fn files(part: &Part, why: &str) -> String {
+    let left_out = part.files.iter().filter_map(|file| {
+        let count = file.counts.left_out.get(why)?;
+        Some(format!(
+            "{count} of {} messages in {}",
+            file.counts.messages, file.file
+        ))
+    });
+    let mut files: Vec<String> = left_out.collect();
+    if files.len() > NAMED {
+        let more = files.split_off(NAMED).len();
+        files.push(format!("{more} more files (`--json` names them)"));
+    }
+    match files.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", files.join(", ")),
+    }
 }

@@ -66,7 +66,7 @@ pub fn path(path: &Path) -> &str {
 }
 
 /// Makes a database of the statements that it was written out as.
-fn database(home: &Home, name: &str) -> (PathBuf, Connection) {
+pub fn database(home: &Home, name: &str) -> (PathBuf, Connection) {
     let file = home.folder().join(format!("{name}.db"));
     let database = Connection::open(&file).unwrap();
     let sql = fs::read_to_string(fixtures().join(format!("{name}.sql"))).unwrap();

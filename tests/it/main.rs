@@ -15,6 +15,7 @@ mod beside;
 mod clock;
 mod compatible;
 mod contract;
+mod counting;
 mod crashes;
 mod data_exports;
 mod doctor;

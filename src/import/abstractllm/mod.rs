@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::files::below;
 use super::turns::{Conversation, SourceTurn};
 use super::{Item, Source, Take};
 use crate::timeframe::Zone;
@@ -88,7 +89,7 @@ impl Source for AbstractLlm {
         tree::sessions(&self.home, self.zone, &mut gathered)?;
         tables::turns(&self.tables, self.zone, &mut gathered);
         for (table, why) in &self.unread {
-            gathered.unread(tables::NAME, table.clone(), why.clone());
+            gathered.unread(tables::NAME, table, table.clone(), why.clone());
         }
         sqlite::sessions(&self.home, self.zone, &mut gathered)?;
         tree::logs(&self.home, self.zone, &mut gathered)?;
@@ -101,6 +102,8 @@ impl Source for AbstractLlm {
 /// Is what one part tells of a turn.
 struct Told {
     part: &'static str,
+    /// The file that it is in.
+    file: String,
     turn: SourceTurn,
     /// The system prompt, of which each part knows at most one.
     system: String,
@@ -117,6 +120,7 @@ impl Told {
         });
         Told {
             part,
+            file: String::new(),
             turn: SourceTurn::new(&conversation, id, time, query.trim()),
             system: String::new(),
             merged: HashSet::new(),
@@ -161,25 +165,35 @@ impl Told {
 struct Gathered {
     home: PathBuf,
     turns: Vec<Told>,
-    items: Vec<(&'static str, Item)>,
+    /// What else was found: in which part, in which file.
+    items: Vec<(&'static str, String, Item)>,
 }
 
 impl Gathered {
-    fn skipped(&mut self, part: &'static str, why: &str) {
-        self.items.push((part, Item::Skipped(why.to_owned())));
+    /// Takes what a file tells of a turn.
+    fn told(&mut self, file: &str, told: Told) {
+        let file = file.to_owned();
+        self.turns.push(Told { file, ..told });
     }
 
-    fn unread(&mut self, part: &'static str, place: String, why: String) {
-        self.items.push((part, Item::Broken(place, why)));
+    fn skipped(&mut self, part: &'static str, file: &str, why: &str) {
+        let item = Item::Skipped(why.to_owned());
+        self.items.push((part, file.to_owned(), item));
+    }
+
+    fn unread(&mut self, part: &'static str, file: &str, place: String, why: String) {
+        let item = Item::Broken(place, why);
+        self.items.push((part, file.to_owned(), item));
     }
 
     fn broken(&mut self, part: &'static str, path: &Path, why: &anyhow::Error) {
-        let place = path.strip_prefix(&self.home).unwrap_or(path);
-        self.unread(
-            part,
-            place.display().to_string(),
-            why.root_cause().to_string(),
-        );
+        let place = self.place(path);
+        self.unread(part, &place, place.clone(), why.root_cause().to_string());
+    }
+
+    /// Returns what a file is called.
+    fn place(&self, path: &Path) -> String {
+        below(&self.home, path)
     }
 
     /// Puts together what belongs together. Parts come in the order in which they are trusted, except that requests kept apart
@@ -198,15 +212,20 @@ impl Gathered {
         let mut joined = Joined::default();
         // The same session has another id in each part.
         let mut sessions: HashMap<String, String> = HashMap::new();
-        for told in all {
+        for mut told in all {
+            told.turn.messages = usize::from(!told.turn.query.is_empty());
             match joined.home_of(&told) {
                 Some(at) => {
                     let session = joined.turns[at].session().to_owned();
                     if [tables::NAME, sqlite::NAME].contains(&told.part) {
                         sessions.entry(told.session().to_owned()).or_insert(session);
                     }
-                    self.items
-                        .push((told.part, Item::Skipped(ELSEWHERE.to_owned())));
+                    let why = ELSEWHERE.to_owned();
+                    let item = match told.turn.query.is_empty() {
+                        true => Item::Skipped(why),
+                        false => Item::LeftOut(why),
+                    };
+                    self.items.push((told.part, told.file.clone(), item));
                     joined.merge(at, told);
                 }
                 None => joined.push(told),
@@ -227,9 +246,10 @@ impl Gathered {
                 system_prompt: systems.get(&own).cloned().unwrap_or_default(),
                 ..Conversation::default()
             });
-            (told.part, Item::from(told.turn))
+            (told.part, told.file, Item::from(told.turn))
         });
-        finished.chain(self.items)
+        let all = finished.chain(self.items);
+        all.flat_map(|(part, file, item)| [(part, Item::File(file)), (part, item)])
     }
 }
 
@@ -326,8 +346,9 @@ mod tests {
         let (mut turns, mut elsewhere) = (0, 0);
         for (_, item) in gathered.join() {
             match item {
-                Item::Skipped(_) => elsewhere += 1,
-                _ => turns += 1,
+                Item::Skipped(_) | Item::LeftOut(_) => elsewhere += 1,
+                Item::Turn(_) => turns += 1,
+                Item::File(_) | Item::Broken(..) => {}
             }
         }
         assert_eq!((turns, elsewhere), (20_000, 40_000));

@@ -51,14 +51,15 @@ fn session(path: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
     let session = path.parent().map(name).unwrap_or_default();
     // What has no time was written before the file was last.
     let written = DateTime::<Utc>::from(std::fs::metadata(path)?.modified()?);
+    let file = gathered.place(path);
     let place = |id: &str| format!("{session}/{}, {id}", name(path));
     let mut asked = Vec::new();
     each(&database, "interactions", &mut |row| {
         let id = column(row, "interaction_id");
         match interaction(row, &session, written) {
             Ok(Some(piece)) => asked.push(piece),
-            Ok(None) => gathered.skipped(NAME, "row without content"),
-            Err(error) => gathered.unread(NAME, place(&id), format!("{error:#}")),
+            Ok(None) => gathered.skipped(NAME, &file, "row without content"),
+            Err(error) => gathered.unread(NAME, &file, place(&id), format!("{error:#}")),
         }
     })?;
     let mut answered = Vec::new();
@@ -66,7 +67,7 @@ fn session(path: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
         let id = column(row, "react_id");
         match cycle(row, &session, written, zone) {
             Ok(piece) => answered.push(piece),
-            Err(error) => gathered.unread(NAME, place(&id), format!("{error:#}")),
+            Err(error) => gathered.unread(NAME, &file, place(&id), format!("{error:#}")),
         }
     })?;
     // The answers know their turns; what was asked belongs to the one with the same id, question or time.
@@ -75,7 +76,7 @@ fn session(path: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
         let same_id = |piece: &Piece| piece.key == key;
         while let Some(at) = asked.iter().position(same_id) {
             told.merge(asked.remove(at).told);
-            gathered.skipped(NAME, super::ELSEWHERE);
+            gathered.skipped(NAME, &file, super::ELSEWHERE);
         }
         let apart = |piece: &Piece| (piece.told.turn.timestamp - told.turn.timestamp).abs();
         let fits = |piece: &Piece| {
@@ -93,13 +94,13 @@ fn session(path: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
         };
         if let Some(at) = nearest.or(only) {
             told.merge(asked.remove(at).told);
-            gathered.skipped(NAME, super::ELSEWHERE);
+            gathered.skipped(NAME, &file, super::ELSEWHERE);
         }
-        gathered.turns.push(told);
+        gathered.told(&file, told);
     }
-    gathered
-        .turns
-        .extend(asked.into_iter().map(|piece| piece.told));
+    for piece in asked {
+        gathered.told(&file, piece.told);
+    }
     Ok(())
 }
 

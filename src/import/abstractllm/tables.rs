@@ -14,6 +14,7 @@ pub const NAME: &str = "lance";
 
 /// Reads the turns of the tables.
 pub fn turns(tables: &HashMap<&'static str, Vec<Value>>, zone: Zone, gathered: &mut Gathered) {
+    let file = |table: &str| format!("{table}.lance");
     let rows = |table: &str| tables.get(table).into_iter().flatten();
     let cycles: HashMap<&str, &Value> = rows("react_cycles")
         .map(|row| (key(text(row, "interaction_id")), row))
@@ -27,6 +28,7 @@ pub fn turns(tables: &HashMap<&'static str, Vec<Value>>, zone: Zone, gathered: &
         let Some(when) = local(&row["timestamp"], zone) else {
             gathered.unread(
                 NAME,
+                &file("interactions"),
                 format!("interaction {id}"),
                 "it has no time".to_owned(),
             );
@@ -57,9 +59,13 @@ pub fn turns(tables: &HashMap<&'static str, Vec<Value>>, zone: Zone, gathered: &
             model.unwrap_or_default().clone_into(&mut turn.model);
             text(session, "system_prompt").clone_into(&mut told.system);
         }
-        gathered.turns.push(told);
+        gathered.told(&file("interactions"), told);
     }
     for _ in used..cycles.len() {
-        gathered.skipped(NAME, "ReAct cycle without an interaction");
+        gathered.skipped(
+            NAME,
+            &file("react_cycles"),
+            "ReAct cycle without an interaction",
+        );
     }
 }

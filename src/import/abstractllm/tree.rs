@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use super::super::files::{each_line, files, name, text, time};
+use super::super::files::{decoded, each_line, files, name, text, time};
 use super::text::{answer, facts, key, local, milliseconds, plain, request, steps, usage};
 use super::{Gathered, Told};
 use crate::conversation::{Status, Step, ToolCall};
@@ -51,7 +51,7 @@ pub fn sessions(home: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> 
     }
     for path in files(&folder, "gz")? {
         match unpacked(&path).and_then(|text| Ok(serde_json::from_str(&text)?)) {
-            Ok(kept) => context(&kept, &session_of(&path), zone, gathered),
+            Ok(kept) => context(&kept, &path, zone, gathered),
             Err(error) => gathered.broken(CONTEXTS, &path, &error),
         }
     }
@@ -65,7 +65,7 @@ fn session_of(path: &Path) -> String {
 }
 
 fn json(path: &Path) -> Result<Value> {
-    Ok(serde_json::from_reader(BufReader::new(File::open(path)?))?)
+    Ok(serde_json::from_reader(decoded(File::open(path)?))?)
 }
 
 fn unpacked(path: &Path) -> Result<String> {
@@ -137,7 +137,8 @@ fn turn(
     if !told.turn.response.is_empty() {
         told.turn.status = Status::Completed;
     }
-    gathered.turns.push(told);
+    let file = gathered.place(folder);
+    gathered.told(&file, told);
 }
 
 /// Returns the calls that a scratchpad has of a turn, and what it says was answered. Where an answer was streamed, the turn has two
@@ -201,16 +202,17 @@ fn scratched(pad: &Value, id: &str, query: &str, when: DateTime<Utc>) -> (Vec<St
 }
 
 /// Reads a request that was kept by itself, under an id of its own.
-fn context(kept: &Value, session: &str, zone: Zone, gathered: &mut Gathered) {
+fn context(kept: &Value, path: &Path, zone: Zone, gathered: &mut Gathered) {
     let sent = request(text(kept, "verbatim_context"));
     let when = local(&kept["timestamp"], zone).unwrap_or_default();
     let id = key(text(kept, "interaction_id"));
-    let mut told = Told::new(CONTEXTS, session, id, when, &sent.question);
+    let mut told = Told::new(CONTEXTS, &session_of(path), id, when, &sent.question);
     told.turn.requests = vec![sent.body];
     text(kept, "model").clone_into(&mut told.turn.model);
     text(kept, "provider").clone_into(&mut told.turn.provider);
     told.system = sent.system;
-    gathered.turns.push(told);
+    let file = gathered.place(path);
+    gathered.told(&file, told);
 }
 
 /// Reads the logs of what was sent and what came back: two lines for each turn, of which the second knows the answer.
@@ -222,7 +224,7 @@ pub fn logs(home: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
     for path in files(&folder, "jsonl")? {
         let mut lines = Vec::new();
         let read = File::open(&path).map_err(Into::into).and_then(|file| {
-            each_line(BufReader::new(file), &mut |number, line| {
+            each_line(file, &mut |number, line| {
                 lines.push((number, line));
                 Ok(())
             })
@@ -230,17 +232,20 @@ pub fn logs(home: &Path, zone: Zone, gathered: &mut Gathered) -> Result<()> {
         if let Err(error) = read {
             gathered.broken(LOGS, &path, &error);
         }
+        let file = gathered.place(&path);
         let mut logged: Vec<Told> = Vec::new();
         for (number, line) in lines {
             match line {
                 Ok(line) => log(&line, number, &path, zone, &mut logged),
                 Err(error) => {
                     let place = format!("{}, line {number}", name(&path));
-                    gathered.unread(LOGS, place, error.to_string());
+                    gathered.unread(LOGS, &file, place, error.to_string());
                 }
             }
         }
-        gathered.turns.extend(logged);
+        for told in logged {
+            gathered.told(&file, told);
+        }
     }
     Ok(())
 }

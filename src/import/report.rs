@@ -100,9 +100,9 @@ impl Report {
 
     /// Counts what a source has found, and returns where that is; what becomes of a turn is not known yet.
     pub fn found(&mut self, part: &'static str, item: &Item) -> Place {
-        let place = match (item, self.current.get(part)) {
+        let place = match (item, self.current.get(part).copied()) {
             (Item::File(file), _) => self.open(part, file),
-            (_, Some(place)) => *place,
+            (_, Some(place)) => place,
             _ => self.open(part, ""),
         };
         self.count(place, |counts| {

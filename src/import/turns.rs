@@ -81,8 +81,8 @@ pub struct Turns {
     /// What the model thought, and said, since its last call.
     thought: String,
     said: String,
-    /// The steps of the turn that wait for their observation, by the id of their call.
-    calls: HashMap<String, usize>,
+    /// The steps of the turn by the id of their call, and whether they wait for their observation.
+    calls: HashMap<String, (usize, bool)>,
     /// When something was heard last.
     last: DateTime<Utc>,
     broken_off: bool,
@@ -120,6 +120,37 @@ impl Turns {
         turn.messages += 1;
     }
 
+    /// Says that the turn holds more messages of the user.
+    pub fn holds_more(&mut self, messages: usize) {
+        if let Some(turn) = &mut self.turn {
+            turn.messages += messages;
+        }
+    }
+
+    /// Keeps what else is known of the turn; a list goes on where there is one of its name.
+    pub fn keep(&mut self, name: &str, value: Value) {
+        let Some(turn) = &mut self.turn else { return };
+        let kept = turn.metadata.entry(name).or_insert(Value::Null);
+        match (kept, value) {
+            (Value::Array(kept), Value::Array(more)) => kept.extend(more),
+            (kept, value) => *kept = value,
+        }
+    }
+
+    /// Takes what came late of a call, or of something that ran beside the turn: what was said before it was said to the user.
+    pub fn late(&mut self, id: &str, time: DateTime<Utc>, call_id: &str, name: &str, text: &str) {
+        let said = std::mem::take(&mut self.said);
+        let turn = self.turn(id, time);
+        append(&mut turn.response, &said);
+        let known = self.calls.get(call_id).map(|(at, _)| *at);
+        if let Some(step) = known.and_then(|at| self.turn.as_mut()?.steps.get_mut(at)) {
+            append(&mut step.observation, text);
+            return;
+        }
+        self.call(id, time, name, Value::Object(Map::new()));
+        self.observation(id, time, text, true);
+    }
+
     /// Returns the turn; where a conversation begins with an answer, one without a question.
     fn turn(&mut self, id: &str, time: DateTime<Utc>) -> &mut SourceTurn {
         self.last = self.last.max(time);
@@ -153,7 +184,8 @@ impl Turns {
         let mut thought = std::mem::take(&mut self.thought);
         append(&mut thought, &std::mem::take(&mut self.said));
         let Some(turn) = &mut self.turn else { return };
-        self.calls.insert(call_id.to_owned(), turn.steps.len());
+        let at = turn.steps.len();
+        self.calls.insert(call_id.to_owned(), (at, true));
         turn.steps.push(Step {
             thought,
             action: Some(ToolCall {
@@ -170,12 +202,16 @@ impl Turns {
     /// Takes what came of a call.
     pub fn observation(&mut self, call_id: &str, time: DateTime<Utc>, text: &str, success: bool) {
         self.last = self.last.max(time);
-        if !self.calls.contains_key(call_id) {
+        if self.calls.get(call_id).is_none_or(|(_, waits)| !waits) {
             // What nobody called is kept all the same.
             self.call(call_id, time, call_id, Value::Object(Map::new()));
         }
-        let step = self.calls.remove(call_id);
-        let Some(step) = step.and_then(|at| self.turn.as_mut()?.steps.get_mut(at)) else {
+        let Some((at, waits)) = self.calls.get_mut(call_id) else {
+            return;
+        };
+        *waits = false;
+        let turn = self.turn.as_mut();
+        let Some(step) = turn.and_then(|turn| turn.steps.get_mut(*at)) else {
             return;
         };
         append(&mut step.observation, text);
@@ -204,13 +240,9 @@ impl Turns {
         self.done
     }
 
-    /// Returns the turns of a conversation whose title was learnt at its end.
-    pub fn finish_as(mut self, title: &str) -> Vec<SourceTurn> {
+    /// Returns the turns of a conversation that was known at its end.
+    pub fn finish_as(mut self, conversation: Conversation) -> Vec<SourceTurn> {
         self.end();
-        let mut conversation = Conversation::clone(&self.conversation);
-        if !title.is_empty() {
-            title.clone_into(&mut conversation.title);
-        }
         let conversation = Arc::new(conversation);
         for turn in &mut self.done {
             turn.conversation = Arc::clone(&conversation);
@@ -224,7 +256,7 @@ impl Turns {
         };
         self.calls.clear();
         let thought = std::mem::take(&mut self.thought);
-        turn.response = std::mem::take(&mut self.said);
+        append(&mut turn.response, &std::mem::take(&mut self.said));
         if !thought.is_empty() {
             turn.steps.push(thinking(thought, self.last));
         }

@@ -47,7 +47,7 @@ fn typed_to_claude(line: &Value) -> bool {
     let words = texts.last().or(content.as_str()).unwrap_or_default();
     let is_programs = words.starts_with("[Request") || words.starts_with("<bash-stdout");
     let is_users = line["type"] == "user" && line["isMeta"] != true;
-    (is_users && !words.is_empty() && !is_programs)
+    (is_users && !words.is_empty() && !is_programs) || line["reason"] == "absorbed_mid_turn"
 }
 
 fn typed_to_codex(line: &Value) -> bool {
@@ -63,7 +63,7 @@ fn what_was_typed_to_agents_is_in_a_turn_or_named() {
         let report = import(&home, &[source, path(&folder)]);
         holds(&report, |file| lines(&folder.join(file), is_typed));
     };
-    for folder in ["", "-1.0.98"] {
+    for folder in ["", "-1.0.98", "-2.1.197", "-queued", "-editor", "-agents"] {
         check(
             "claude-code",
             &format!("claude-code{folder}"),

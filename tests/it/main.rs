@@ -12,6 +12,7 @@ mod tidy;
 mod agent;
 mod behind;
 mod beside;
+mod claude_code;
 mod clock;
 mod compatible;
 mod contract;

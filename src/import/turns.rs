@@ -86,6 +86,7 @@ pub struct Turns {
     /// When something was heard last.
     last: DateTime<Utc>,
     broken_off: bool,
+    early: Option<Usage>,
 }
 
 impl Turns {
@@ -101,6 +102,7 @@ impl Turns {
             calls: HashMap::new(),
             last: DateTime::UNIX_EPOCH,
             broken_off: false,
+            early: None,
         }
     }
 
@@ -109,6 +111,7 @@ impl Turns {
         self.end();
         let mut turn = SourceTurn::new(&self.conversation, id, time, text.trim());
         self.provider.clone_into(&mut turn.provider);
+        turn.usage = self.early.take();
         self.last = time;
         self.turn = Some(turn);
     }
@@ -151,14 +154,19 @@ impl Turns {
         self.observation(id, time, text, true);
     }
 
+    /// Begins a turn with what somebody else said than the user, or with nothing.
+    pub fn unasked(&mut self, id: &str, time: DateTime<Utc>, text: &str) {
+        self.user(id, time, text);
+        if let Some(turn) = &mut self.turn {
+            turn.messages = 0;
+        }
+    }
+
     /// Returns the turn; where a conversation begins with an answer, one without a question.
     fn turn(&mut self, id: &str, time: DateTime<Utc>) -> &mut SourceTurn {
         self.last = self.last.max(time);
         if self.turn.is_none() {
-            self.user(id, time, "");
-            if let Some(turn) = &mut self.turn {
-                turn.messages = 0;
-            }
+            self.unasked(id, time, "");
         }
         self.turn.as_mut().expect("it has just been begun")
     }
@@ -222,11 +230,13 @@ impl Turns {
         step.duration_ms = u64::try_from((time - step.started_at).num_milliseconds()).unwrap_or(0);
     }
 
-    /// Adds the tokens of a request.
+    /// Adds the tokens of a request; those before the first turn count to that.
     pub fn usage(&mut self, usage: Usage) {
-        if let Some(turn) = &mut self.turn {
-            *turn.usage.get_or_insert_default() += usage;
-        }
+        let sum = match &mut self.turn {
+            Some(turn) => &mut turn.usage,
+            None => &mut self.early,
+        };
+        *sum.get_or_insert_default() += usage;
     }
 
     /// Says that the turn was broken off.

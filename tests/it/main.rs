@@ -14,6 +14,7 @@ mod behind;
 mod beside;
 mod claude_code;
 mod clock;
+mod codex;
 mod compatible;
 mod contract;
 mod counting;

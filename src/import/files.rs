@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::escapes::Mended;
 use super::{Item, Take};
 
 /// How long a line may be, in bytes: transcripts hold pictures and whole files.
@@ -41,7 +42,7 @@ pub fn each_line(
     reader: impl Read,
     take: &mut dyn FnMut(usize, serde_json::Result<Value>) -> Result<()>,
 ) -> Result<()> {
-    let mut reader = decoded(reader);
+    let mut reader = BufReader::new(Mended::new(decoded(reader)));
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -96,7 +97,7 @@ pub fn each_element(reader: impl Read, take: &mut dyn FnMut(Value) -> Result<()>
         }
     }
 
-    let mut reader = decoded(reader);
+    let mut reader = BufReader::new(Mended::new(decoded(reader)));
     if first_byte(&mut reader)? == Some(b'{') {
         return take(serde_json::from_reader(reader)?);
     }

@@ -3,6 +3,7 @@
 //! Sources are only read. What a turn is stored as follows from its source and what the source calls it, so that an import can be
 //! cut short and repeated: what is there is passed over, and what has grown is replaced.
 
+mod escapes;
 mod files;
 mod report;
 mod turns;

@@ -1,4 +1,4 @@
-//! `allm import`: which histories can be brought in, where they are as a rule, and how it goes.
+//! `allm import`: how a history is brought in.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use clap::Subcommand;
 
+use super::histories::{Format, SETTINGS, named};
 use super::opening::username;
 use crate::commands::embed;
 use crate::import::{
-    AbstractLlm, ChatGpt, Claude, ClaudeCode, Codex, Importer, JsonLines, Llm, Report, Source,
+    AbstractLlm, Aichat, ChatGpt, Claude, ClaudeCode, Codex, Gemini, Goose, Importer, JsonLines,
+    Llm, Opencode, Report, Source,
 };
 use crate::repl::Outcome;
 use crate::store::{self, Options, Restore, Store};
@@ -66,49 +67,6 @@ struct How {
     no_embed: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum Format {
-    /// What the Python program AbstractLLM left
-    Abstractllm {
-        /// Its data directory [default: ~/.abstractllm]
-        #[arg(value_name = "HOME")]
-        folder: Option<PathBuf>,
-    },
-    /// The log of simonw's `llm`
-    Llm {
-        /// Its database [default: logs.db in $LLM_USER_PATH or where llm keeps it]
-        file: Option<PathBuf>,
-    },
-    /// OpenAI's data export
-    Chatgpt {
-        /// The archive, its folder, or the conversations.json in it
-        export: PathBuf,
-    },
-    /// The data export of claude.ai
-    Claude {
-        /// The archive, its folder, or the conversations.json in it
-        export: PathBuf,
-    },
-    /// The transcripts of Claude Code
-    ClaudeCode {
-        /// Their folder, or one transcript [default: projects in $CLAUDE_CONFIG_DIR or ~/.claude]
-        folder: Option<PathBuf>,
-    },
-    /// The transcripts of Codex
-    Codex {
-        /// Their folder, or one transcript [default: $CODEX_HOME or ~/.codex]
-        folder: Option<PathBuf>,
-    },
-    /// What `allm export` has written, or any JSON Lines with timestamp, query and response
-    #[command(
-        after_help = "Examples:\n  allm import jsonl backup.jsonl\n  allm export --all-users | allm --home copy import jsonl -\n\nLines of other programs may have, too: id, session, title, system, provider, model, input_tokens, output_tokens, duration_ms, facts, steps, status."
-    )]
-    Jsonl {
-        /// The file; `-` for standard input
-        file: PathBuf,
-    },
-}
-
 /// Brings a history in.
 pub async fn import(
     args: Args,
@@ -131,19 +89,43 @@ pub async fn import(
     };
     let source: Arc<dyn Source> = match args.source {
         Format::Abstractllm { folder } => {
-            let home = named(folder, "", ".abstractllm", "")?;
+            let home = named(folder, &[], ".abstractllm")?;
             return predecessor(home, options, &bringing).await;
         }
         Format::Llm { file } => {
-            Arc::new(Llm(named(file, "LLM_USER_PATH", llm_folder(), "logs.db")?))
+            let log = format!("{SETTINGS}/io.datasette.llm/logs.db");
+            Arc::new(Llm(named(file, &[("LLM_USER_PATH", "logs.db")], &log)?))
         }
         Format::Chatgpt { export } => Arc::new(ChatGpt(export)),
         Format::Claude { export } => Arc::new(Claude(export)),
         Format::ClaudeCode { folder } => {
-            let folder = named(folder, "CLAUDE_CONFIG_DIR", ".claude", "projects")?;
-            Arc::new(ClaudeCode(folder))
+            let variables = [("CLAUDE_CONFIG_DIR", "projects")];
+            Arc::new(ClaudeCode(named(folder, &variables, ".claude/projects")?))
         }
-        Format::Codex { folder } => Arc::new(Codex(named(folder, "CODEX_HOME", ".codex", "")?)),
+        Format::Codex { folder } => {
+            Arc::new(Codex(named(folder, &[("CODEX_HOME", "")], ".codex")?))
+        }
+        Format::GeminiCli { folder } => {
+            let variables = [("GEMINI_CLI_HOME", ".gemini")];
+            Arc::new(Gemini(named(folder, &variables, ".gemini")?))
+        }
+        Format::Opencode { folder } => {
+            let variables = [("XDG_DATA_HOME", "opencode")];
+            Arc::new(Opencode(named(
+                folder,
+                &variables,
+                ".local/share/opencode",
+            )?))
+        }
+        Format::Goose { folder } => {
+            let variables = [("GOOSE_PATH_ROOT", "data"), ("XDG_DATA_HOME", "goose")];
+            Arc::new(Goose(named(folder, &variables, ".local/share/goose")?))
+        }
+        Format::Aichat { folder } => {
+            let variables = [("AICHAT_CONFIG_DIR", ""), ("XDG_CONFIG_HOME", "aichat")];
+            let aichat = format!("{SETTINGS}/aichat");
+            Arc::new(Aichat(named(folder, &variables, &aichat)?))
+        }
         Format::Jsonl { file } => {
             let lines = JsonLines::open(&file)?;
             if is_export(&lines)? {
@@ -311,32 +293,4 @@ async fn restore(lines: &JsonLines, options: Options, bringing: &Bringing<'_>) -
         ui.note("nothing was brought in: this was a dry run");
     }
     Ok(Outcome::Done)
-}
-
-/// Returns the path that was named, or where a program keeps its data: in the folder that a variable names, or below the home.
-fn named(path: Option<PathBuf>, variable: &str, folder: &str, inside: &str) -> Result<PathBuf> {
-    if let Some(path) = path {
-        return Ok(path);
-    }
-    let set = std::env::var_os(variable).filter(|value| !value.is_empty());
-    let folder = match set {
-        Some(folder) => PathBuf::from(folder),
-        None => std::env::home_dir()
-            .context("cannot find your home directory: say where it is")?
-            .join(folder),
-    };
-    Ok(if inside.is_empty() {
-        folder
-    } else {
-        folder.join(inside)
-    })
-}
-
-/// Where `llm` keeps its data, below the home.
-fn llm_folder() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "Library/Application Support/io.datasette.llm"
-    } else {
-        ".config/io.datasette.llm"
-    }
 }

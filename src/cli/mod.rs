@@ -9,7 +9,7 @@
 //!  3  talk import                 a chat; other histories in
 //!  2  upkeep retention            the store as a whole
 //!  1  opening                     who, where and with whom: what all of them need
-//!  0  args                        the flags
+//!  0  args histories              the flags; what can be brought in
 //! ```
 //!
 //! A file imports only from lower rooms; `tests/it/tidy.rs` checks it.
@@ -25,6 +25,7 @@ mod retention;
 mod upkeep;
 
 mod args;
+mod histories;
 mod opening;
 
 use std::ffi::OsString;

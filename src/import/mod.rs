@@ -9,12 +9,16 @@ mod report;
 mod turns;
 
 mod abstractllm;
+mod aichat;
 mod chatgpt;
 mod claude;
 mod claude_code;
 mod codex;
+mod gemini;
+mod goose;
 mod jsonl;
 mod llm;
+mod opencode;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,12 +34,16 @@ use report::Place;
 use turns::{Conversation, SourceTurn};
 
 pub use abstractllm::AbstractLlm;
+pub use aichat::Aichat;
 pub use chatgpt::ChatGpt;
 pub use claude::Claude;
 pub use claude_code::ClaudeCode;
 pub use codex::Codex;
+pub use gemini::Gemini;
+pub use goose::Goose;
 pub use jsonl::JsonLines;
 pub use llm::Llm;
+pub use opencode::Opencode;
 pub use report::{Part, Report};
 
 /// How many turns are stored at once where each has to be embedded: some seconds of work.

@@ -131,8 +131,12 @@ impl Turns {
     }
 
     /// Keeps what else is known of the turn; a list goes on where there is one of its name.
-    pub fn keep(&mut self, name: &str, value: Value) {
-        let Some(turn) = &mut self.turn else { return };
+    pub fn keep(&mut self, name: &str, value: impl Into<Value>) {
+        let value = value.into();
+        let nothing = value.as_array().is_some_and(Vec::is_empty);
+        let Some(turn) = self.turn.as_mut().filter(|_| !nothing) else {
+            return;
+        };
         let kept = turn.metadata.entry(name).or_insert(Value::Null);
         match (kept, value) {
             (Value::Array(kept), Value::Array(more)) => kept.extend(more),
@@ -160,6 +164,18 @@ impl Turns {
         if let Some(turn) = &mut self.turn {
             turn.messages = 0;
         }
+    }
+
+    /// Says who gave the answer, where the source tells it of each.
+    pub fn provider(&mut self, name: &str) {
+        if let Some(turn) = self.turn.as_mut().filter(|_| !name.is_empty()) {
+            name.clone_into(&mut turn.provider);
+        }
+    }
+
+    /// Returns whether nothing came of a call yet.
+    pub fn is_waiting_for(&self, call_id: &str) -> bool {
+        self.calls.contains_key(call_id)
     }
 
     /// Returns the turn; where a conversation begins with an answer, one without a question.

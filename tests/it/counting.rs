@@ -11,7 +11,7 @@ use crate::import::{database, fixtures, import, path};
 
 /// Checks what a report says of each file against what a counter finds in it.
 #[track_caller]
-fn holds(report: &Value, count: impl Fn(&str) -> u64) {
+pub fn holds(report: &Value, count: impl Fn(&str) -> u64) {
     let number = |counts: &Value, name: &str| counts[name].as_u64().unwrap();
     let (mut files, mut stored) = (0, 0);
     for part in report["parts"].as_array().unwrap() {

@@ -35,6 +35,7 @@ mod keys;
 mod layout;
 mod moving;
 mod names;
+mod other_shells;
 mod people;
 mod places;
 mod powercut;

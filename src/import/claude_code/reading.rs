@@ -96,14 +96,14 @@ impl Reading {
             let metadata = &mut self.conversation.metadata;
             let first = metadata.entry(name).or_insert_with(|| here.into());
             if first != here {
-                self.turns.keep(name, here.into());
+                self.turns.keep(name, here);
             }
         }
     }
 
     fn keep_context(&mut self, context: &[String]) {
         if !context.is_empty() {
-            self.turns.keep("context", json!(context));
+            self.turns.keep("context", context);
         }
     }
 

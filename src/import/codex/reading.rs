@@ -200,7 +200,7 @@ impl<'l> Reading<'l> {
             self.turns[task.session].user(&id, time, &message.typed);
         }
         if !message.context.is_empty() {
-            self.turns[task.session].keep("context", json!(message.context));
+            self.turns[task.session].keep("context", message.context);
         }
     }
 

@@ -1,9 +1,12 @@
-//! Settings: the defaults of assets/config.toml, over them the user's file. Environment and flags come on top, in `cli`.
+//! Settings: the defaults of assets/config.toml, over them the user's file. Environment and flags come on top, in `cli`; how a variable and
+//! a path are read is the same for all of them.
 
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::Deserialize;
 
 use crate::agent::prompt::React;
@@ -24,6 +27,50 @@ pub fn within(
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("give a number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// Returns what a variable of the environment says, if anything: an empty one is as good as none.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// Returns the path that a variable of the environment holds, if any.
+pub fn path_in(name: &str) -> Result<Option<PathBuf>> {
+    let set: Option<OsString> = std::env::var_os(name).filter(|value| !value.is_empty());
+    set.map(|path| expanded(Path::new(&path)).with_context(|| format!("cannot use `${name}`")))
+        .transpose()
+}
+
+/// Returns the home directory of whoever runs this, if there is one.
+pub fn home_directory() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute())
+}
+
+/// Returns a path with the home directory in the place of a `~`, which only a shell would have put there.
+pub fn expanded(path: &Path) -> Result<PathBuf> {
+    let mut parts = path.components();
+    let first = parts.next().map(|first| first.as_os_str().to_owned());
+    let Some(first) = first.filter(|first| first.as_encoded_bytes().starts_with(b"~")) else {
+        return Ok(path.to_owned());
+    };
+    if first != "~" {
+        bail!(
+            "only a shell knows the home directory that `{}` means: write it out, or put `./` before it",
+            first.display()
+        );
+    }
+    let home = home_directory().context("cannot find the home directory that `~` means")?;
+    Ok(match parts.as_path() {
+        rest if rest.as_os_str().is_empty() => home,
+        rest => home.join(rest),
+    })
+}
+
+/// Returns what reads a path of the command line: after `--home=` and in a chat there is no shell that knows `~`.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| expanded(&path).map_err(|error| format!("{error:#}")))
 }
 
 /// Holds every setting.
@@ -76,8 +123,11 @@ impl Config {
             }
         }
         let unusable = || format!("cannot use the settings of `{}`", path.display());
-        let config: Config = settings.try_into().with_context(unusable)?;
+        let mut config: Config = settings.try_into().with_context(unusable)?;
         config.check().with_context(unusable)?;
+        for path in &mut config.allow_paths {
+            *path = expanded(path).with_context(unusable)?;
+        }
         Ok(config)
     }
 

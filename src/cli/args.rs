@@ -3,29 +3,17 @@
 use std::path::PathBuf;
 
 use crate::agent::prompt::React;
-use crate::config::{TEMPERATURE, TOP_P, within};
+use crate::config::{TEMPERATURE, TOP_P, path, within};
 use crate::ui::Color;
 
 /// Are the flags of every subcommand.
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// The data directory [default: ~/.abstractllm]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "ALLM_HOME",
-        global = true,
-        hide_env_values = true
-    )]
+    /// The data directory [default: $ALLM_HOME, else ~/.abstractllm]
+    #[arg(long, value_name = "DIR", value_parser = path(), global = true)]
     pub home: Option<PathBuf>,
-    /// The folder of the tables [default: lancedb in the home]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "ALLM_DB",
-        global = true,
-        hide_env_values = true
-    )]
+    /// The folder of the tables [default: $ALLM_DB, else lancedb in the home]
+    #[arg(long, value_name = "DIR", global = true)]
     pub db: Option<String>,
     /// Print one JSON object for each command and turn
     #[arg(long, global = true)]
@@ -52,23 +40,11 @@ pub struct Who {
 /// Are the flags that say who answers.
 #[derive(Debug, Default, clap::Args)]
 pub struct Server {
-    /// Who answers: auto, ollama, openai or offline
-    #[arg(
-        short,
-        long,
-        env = "ALLM_PROVIDER",
-        value_name = "NAME",
-        hide_env_values = true
-    )]
+    /// Who answers: auto, ollama, openai or offline [default: $ALLM_PROVIDER]
+    #[arg(short, long, value_name = "NAME")]
     pub provider: Option<String>,
-    /// The model [default: the first that the server lists]
-    #[arg(
-        short,
-        long,
-        env = "ALLM_MODEL",
-        value_name = "NAME",
-        hide_env_values = true
-    )]
+    /// The model [default: $ALLM_MODEL, else the first that the server lists]
+    #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Where the server is ($OLLAMA_HOST, $OPENAI_BASE_URL)
     #[arg(long, value_name = "URL")]
@@ -118,7 +94,7 @@ pub struct ChatArgs {
     #[arg(long)]
     pub yes: bool,
     /// Let tools read and write here, too: a folder, or a file that may hold secrets; may be given several times
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path())]
     pub allow_path: Vec<PathBuf>,
     /// How often the model may call tools in one turn
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -5,37 +5,44 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
+use crate::config::{home_directory, path, path_in};
+
 #[derive(Debug, Subcommand)]
 pub enum Format {
     /// What the Python program AbstractLLM left
     Abstractllm {
         /// Its data directory [default: ~/.abstractllm]
-        #[arg(value_name = "HOME")]
+        #[arg(value_name = "HOME", value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The log of simonw's `llm`
     Llm {
         /// Its database [default: logs.db in $LLM_USER_PATH or where llm keeps it]
+        #[arg(value_parser = path())]
         file: Option<PathBuf>,
     },
     /// OpenAI's data export
     Chatgpt {
         /// The archive, its folder, or the conversations.json in it
+        #[arg(value_parser = path())]
         export: PathBuf,
     },
     /// The data export of claude.ai
     Claude {
         /// The archive, its folder, or the conversations.json in it
+        #[arg(value_parser = path())]
         export: PathBuf,
     },
     /// The transcripts of Claude Code
     ClaudeCode {
         /// Their folder, or one transcript [default: projects in $CLAUDE_CONFIG_DIR or ~/.claude]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The transcripts of Codex
     Codex {
         /// Their folder, or one transcript [default: $CODEX_HOME or ~/.codex]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The sessions of Gemini CLI
@@ -44,6 +51,7 @@ pub enum Format {
     )]
     GeminiCli {
         /// Its data folder, that of a project, or one session [default: .gemini in $GEMINI_CLI_HOME or your home]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The sessions of opencode
@@ -52,6 +60,7 @@ pub enum Format {
     )]
     Opencode {
         /// Its data folder or database [default: opencode in $XDG_DATA_HOME or ~/.local/share]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The sessions of goose
@@ -60,6 +69,7 @@ pub enum Format {
     )]
     Goose {
         /// Its data folder, database, or one session [default: data in $GOOSE_PATH_ROOT, or goose in $XDG_DATA_HOME or ~/.local/share]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The messages and sessions of sigoden's aichat
@@ -68,6 +78,7 @@ pub enum Format {
     )]
     Aichat {
         /// Its folder, messages.md, or one session [default: $AICHAT_CONFIG_DIR or where aichat keeps it]
+        #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// What `allm export` has written, or any JSON Lines with timestamp, query and response
@@ -76,6 +87,7 @@ pub enum Format {
     )]
     Jsonl {
         /// The file; `-` for standard input
+        #[arg(value_parser = path())]
         file: PathBuf,
     },
 }
@@ -91,14 +103,13 @@ pub fn named(
         return Ok(path);
     }
     for (variable, inside) in variables {
-        let set = std::env::var_os(variable).filter(|value| !value.is_empty());
-        match set.map(PathBuf::from) {
+        match path_in(variable)? {
             Some(folder) if inside.is_empty() => return Ok(folder),
             Some(folder) => return Ok(folder.join(inside)),
             None => {}
         }
     }
-    let home = std::env::home_dir().context("cannot find your home directory: say where it is")?;
+    let home = home_directory().context("cannot find your home directory: say where it is")?;
     Ok(home.join(below_home))
 }
 

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::histories::{Format, SETTINGS, named};
 use super::opening::username;
 use crate::commands::embed;
+use crate::config::path;
 use crate::import::{
     AbstractLlm, Aichat, ChatGpt, Claude, ClaudeCode, Codex, Gemini, Goose, Importer, JsonLines,
     Llm, Opencode, Report, Source,
@@ -34,7 +35,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct MigrateArgs {
     /// Its data directory [default: ~/.abstractllm]
-    #[arg(value_name = "HOME")]
+    #[arg(value_name = "HOME", value_parser = path())]
     folder: Option<PathBuf>,
     #[command(flatten)]
     how: How,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{Global, Server};
 use crate::chat::Memory;
-use crate::config::Config;
+use crate::config::{Config, expanded, home_directory, path_in, variable};
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
 use crate::redact::Redactor;
@@ -19,15 +19,12 @@ use crate::ui::Ui;
 /// The variable that holds the key of an OpenAI-compatible server.
 const KEY: &str = "OPENAI_API_KEY";
 
-/// Returns the data directory.
-pub fn home(named: Option<&Path>) -> Result<PathBuf> {
-    // An empty variable is as good as none.
-    match named.filter(|home| !home.as_os_str().is_empty()) {
-        Some(home) => absolute(home),
-        None => match std::env::home_dir() {
-            Some(home) if home.is_absolute() => absolute(&home.join(".abstractllm")),
-            _ => bail!("cannot find your home directory: name one with `--home`"),
-        },
+/// Returns the data directory: the one given, that of the environment, else the one below the person's home.
+pub fn home(named: Option<PathBuf>) -> Result<PathBuf> {
+    let named = named.map_or_else(|| path_in("ALLM_HOME"), |home| Ok(Some(home)))?;
+    match named.or_else(|| Some(home_directory()?.join(".abstractllm"))) {
+        Some(home) => absolute(&home),
+        None => bail!("cannot find your home directory: name one with `--home`"),
     }
 }
 
@@ -44,7 +41,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// Returns who speaks: the name given, that of the environment, else the system's user name.
 pub fn username(named: Option<String>) -> Result<String> {
     let is_given = |name: &String| !name.trim().is_empty();
-    let set = || std::env::var("ALLM_USER").ok();
+    let set = || variable("ALLM_USER");
     match named.filter(is_given).or_else(set).filter(is_given) {
         Some(name) => store::username(&name),
         None => {
@@ -61,9 +58,14 @@ pub async fn options(
     redact: bool,
     ui: &Ui,
 ) -> Result<Options> {
-    let uri = place(global.db.as_deref(), home)?;
+    let named = global.db.clone().or_else(|| variable("ALLM_DB"));
+    let uri = place(named.as_deref(), home)?;
     let embedder = global.embedder.as_deref().unwrap_or(&config.embedder);
-    let source = Source::parse(embedder, &home.join("embeddings").join("model_cache"))?;
+    let embedder = expanded(Path::new(embedder))?;
+    let source = Source::parse(
+        &embedder.to_string_lossy(),
+        &home.join("embeddings").join("model_cache"),
+    )?;
     source.fetch(ui.watched()).await?;
     Ok(Options {
         redact: match redact {
@@ -89,7 +91,7 @@ fn place(named: Option<&str>, home: &Path) -> Result<String> {
                     hint: "name a folder, such as `--db /data/allm`".to_owned(),
                 }));
             }
-            absolute(Path::new(path))?
+            absolute(&expanded(Path::new(path))?)?
         }
     };
     Ok(folder.display().to_string())
@@ -149,12 +151,8 @@ pub async fn remember(
 
 /// Returns how the provider is to be found.
 pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings> {
-    let kind = match server
-        .provider
-        .as_deref()
-        .filter(|name| !name.is_empty())
-        .unwrap_or(&config.provider)
-    {
+    let named = given(server.provider.as_ref(), "ALLM_PROVIDER");
+    let kind = match named.as_deref().unwrap_or(&config.provider) {
         "auto" => Kind::Auto,
         "ollama" => Kind::Ollama,
         "openai" => Kind::OpenAi,
@@ -163,7 +161,7 @@ pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings
     };
     Ok(provider::Settings {
         kind,
-        base_url: server.base_url.clone(),
+        base_url: server.base_url.clone().filter(|url| !url.is_empty()),
         ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
         openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
         openai_key: variable(KEY),
@@ -173,13 +171,14 @@ pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings
     })
 }
 
-/// Returns what a variable of the environment says, if anything.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// Returns the model that is named, if one is.
 pub fn model(server: &Server, config: &Config) -> Option<String> {
-    let named = server.model.as_ref().unwrap_or(&config.model);
-    Some(named.clone()).filter(|model| !model.is_empty())
+    let named = given(server.model.as_ref(), "ALLM_MODEL");
+    named.or_else(|| Some(config.model.clone()).filter(|model| !model.is_empty()))
+}
+
+/// Returns what a flag says, else what a variable of the environment says.
+fn given(flag: Option<&String>, name: &str) -> Option<String> {
+    let flag = flag.filter(|flag| !flag.is_empty()).cloned();
+    flag.or_else(|| variable(name))
 }

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 
 /// Does what the command line asks for.
 pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
-    let home = opening::home(cli.global.home.as_deref())?;
+    let home = opening::home(cli.global.home.clone())?;
     let config = Config::load(&home.join("config.toml"))?;
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let redact = config.redact && !matches!(&cli.command, Sub::Chat(args) if args.no_redact);

@@ -12,7 +12,7 @@ use super::args::ChatArgs;
 use super::opening::{self, connection, remember};
 use super::retention;
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
-use crate::config::Config;
+use crate::config::{Config, expanded};
 use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
@@ -132,7 +132,9 @@ async fn converse(
         "" => SYSTEM.trim().to_owned(),
         text => match text.strip_prefix('@') {
             Some(file) => {
-                std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?
+                let context = || format!("cannot read `{file}`");
+                let file = expanded(Path::new(file)).with_context(context)?;
+                std::fs::read_to_string(file).with_context(context)?
             }
             None => text.to_owned(),
         },

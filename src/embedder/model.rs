@@ -27,6 +27,8 @@ const POOLING: &str = "1_Pooling/config.json";
 const LENGTH: &str = "sentence_bert_config.json";
 /// The file that says that all of a revision has been fetched, and that what may be missing really is.
 const WHOLE: &str = "allm-has-it-whole";
+/// The address of the hub.
+const HUB: &str = "https://huggingface.co";
 /// How many pieces of a large file tell it from others, and how long each is in bytes.
 const PIECES: (u64, u64) = (64, 4 << 10);
 
@@ -99,7 +101,12 @@ impl Source {
         }
         fs::create_dir_all(cache)
             .with_context(|| format!("cannot create `{}`", cache.display()))?;
-        let api = ApiBuilder::from_env()
+        let mut api = ApiBuilder::from_env();
+        // An empty variable is as good as none, but the library takes it for an address.
+        if std::env::var_os("HF_ENDPOINT").is_some_and(|endpoint| endpoint.is_empty()) {
+            api = api.with_endpoint(HUB.to_owned());
+        }
+        let api = api
             .with_cache_dir(cache.clone())
             .with_progress(progress)
             .build()?;

@@ -199,3 +199,85 @@ fn tables_elsewhere_count_as_on_disk() {
     let all = stats["disk_bytes"].as_u64().unwrap();
     assert!(tables > 0 && all >= tables, "{stats}");
 }
+
+#[test]
+fn a_tilde_that_no_shell_has_seen_is_the_home_and_an_empty_variable_is_none() {
+    let home = Home::new();
+    let own = home.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("notes.txt"), "heron").unwrap();
+    fs::write(own.join("system.txt"), "Be brief.").unwrap();
+    let allm = |env: &[(&str, &str)], args: &[&str]| {
+        let mut run = home.allm().env("HOME", own.to_str().unwrap());
+        for (name, value) in env {
+            run = run.env(name, value);
+        }
+        run.args(args.iter().copied()).run()
+    };
+    let hello = ["chat", "-p", "offline", "hello"];
+    let there = |folder: &str| own.join(folder).join("lancedb").is_dir();
+    allm(&[("ALLM_HOME", "~/.here")], &hello).ok();
+    assert!(there(".here"));
+    allm(&[("ALLM_HOME", "")], &hello).ok();
+    assert!(there(".abstractllm"));
+    let written = "allow_paths = [\"~/notes.txt\", \"~\"]";
+    fs::write(own.join(".here/config.toml"), written).unwrap();
+    let args = [
+        "--home=~/.here",
+        "--db=~/tables",
+        "chat",
+        "--allow-path=~",
+        "-p",
+        "offline",
+    ];
+    allm(
+        &[],
+        &[&args[..], &["--system", "@~/system.txt", "hello"]].concat(),
+    )
+    .ok();
+    assert!(own.join("tables").is_dir());
+    let copy = ["--home=~/.here", "export", "--output=~/copy.jsonl"];
+    allm(&[("ALLM_DB", "~/tables")], &copy).ok();
+    assert!(
+        fs::read_to_string(own.join("copy.jsonl"))
+            .unwrap()
+            .contains("Be brief.")
+    );
+    // Empty variables are none: the one of a server does not hide the settings.
+    let settings = "provider = \"openai\"\nmodel = \"m\"\nopenai_url = \"http://127.0.0.1:9\"\nretries = 0\nallow_paths = [\"~bob/x\"]\n";
+    fs::write(own.join(".here/config.toml"), settings).unwrap();
+    let refused = allm(&[("ALLM_HOME", "~/.here")], &hello).fails(1);
+    let why = "only a shell knows the home directory that `~bob/x` means: write it out, or put `./` before it";
+    assert!(refused.stderr.contains(why), "{refused:?}");
+    fs::write(
+        own.join(".here/config.toml"),
+        settings.split("allow").next().unwrap(),
+    )
+    .unwrap();
+    let names = [
+        "ALLM_DB",
+        "ALLM_USER",
+        "ALLM_PROVIDER",
+        "ALLM_MODEL",
+        "OPENAI_BASE_URL",
+        "OLLAMA_HOST",
+        "OPENAI_API_KEY",
+    ];
+    let mut empty: Vec<_> = names.into_iter().map(|name| (name, "")).collect();
+    empty.push(("ALLM_HOME", "~/.here"));
+    let unreachable = allm(&empty, &["chat", "--no-tools", "hello"]).fails(1);
+    assert!(
+        unreachable.stderr.contains("`http://127.0.0.1:9/v1`"),
+        "{unreachable:?}"
+    );
+    for args in [
+        &["--home=~bob", "stats"][..],
+        &["import", "jsonl", "~bob/x"],
+    ] {
+        let refused = allm(&[], args).fails(2);
+        assert!(refused.stderr.contains("only a shell knows"), "{refused:?}");
+    }
+    let refused = allm(&[("ALLM_HOME", "~bob")], &["stats"]).fails(1);
+    assert!(refused.stderr.contains("only a shell knows"), "{refused:?}");
+    assert_eq!(fs::read_dir(home.folder()).unwrap().count(), 0);
+}

@@ -3,28 +3,49 @@
 use std::fs::File;
 use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use tempfile::NamedTempFile;
 
 use super::arguments::{When, Whose};
 use super::spool::Spool;
 use crate::chat::{Chat, Memory};
-use crate::export::{self, Form};
-use crate::store::{Filter, Moved};
+use crate::config::{path, variable};
+use crate::export::{self, Address, Form, Protocol, Receiver, Sent};
+use crate::store::{Filter, Hinted, Moved};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n\nIn a chat, without a filter, it is the conversation you are in.\n\njsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets; otel has OpenTelemetry spans, a request of OTLP/JSON on each line. Without --format the name of the file decides; without a file it is jsonl, in a chat markdown."
+    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n  /export --otlp http://127.0.0.1:4318 --from yesterday\n\nIn a chat, without a filter, it is the conversation you are in.\n\njsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets; otel has OpenTelemetry spans, a request of OTLP/JSON on each line, and --otlp sends them itself: without a URL to $OTEL_EXPORTER_OTLP_ENDPOINT, with the headers in $OTEL_EXPORTER_OTLP_HEADERS. Without --format the name of the file decides; without a file it is jsonl, in a chat markdown."
 )]
 pub struct Args {
     /// The form: jsonl, markdown, csv or otel
     #[arg(long, value_enum, hide_possible_values = true)]
     format: Option<Format>,
     /// The file; without one, standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
     output: Option<PathBuf>,
+    /// Send OpenTelemetry spans to the receiver at this base URL
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["output", "vectors"]
+    )]
+    otlp: Option<String>,
+    /// How spans are sent: http/protobuf or http/json [default: $OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf]
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        requires = "otlp",
+        hide_possible_values = true
+    )]
+    otlp_protocol: Option<Protocol>,
     /// Only one conversation
     #[arg(long, value_name = "ID")]
     session: Option<String>,
@@ -54,6 +75,9 @@ impl Args {
     }
 
     fn format(&self, otherwise: Format) -> Format {
+        if self.otlp.is_some() {
+            return self.format.unwrap_or(Format::Otel);
+        }
         let named = self.output.as_ref().and_then(|path| path.extension());
         let named = match named.and_then(|extension| extension.to_str()) {
             Some("md" | "markdown") => Some(Format::Markdown),
@@ -96,6 +120,14 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         form,
         vectors: args.vectors,
     };
+    if let Some(url) = &args.otlp {
+        ensure!(
+            form == Some(Form::Otel),
+            "`--otlp` sends spans alone: leave out `--format`"
+        );
+        let receiver = receiver(url, args.otlp_protocol)?;
+        return send(&what.filter, &receiver, memory, ui).await;
+    }
     if let Some(path) = args.output {
         let moved = to_file(&path, &what, memory, ui).await?;
         return ui.moved("export", &moved);
@@ -124,6 +156,66 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let written = what.write(memory, &mut |text| spool.write(text)).await;
     spool.finish().await?;
     written.map(drop)
+}
+
+/// Returns the receiver of spans that a URL and the variables name that exporters of OpenTelemetry go by.
+///
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
+fn receiver(url: &str, protocol: Option<Protocol>) -> Result<Receiver> {
+    let set = |name: &str| {
+        let of_traces = variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
+        of_traces.or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{name}")))
+    };
+    let protocol = match (protocol, set("PROTOCOL")) {
+        (Some(protocol), _) => protocol,
+        (None, None) => Protocol::Protobuf,
+        (None, Some(named)) => Protocol::from_str(&named, true).map_err(|_| Hinted {
+            message: format!("cannot send spans by `{named}`"),
+            hint: "`--otlp-protocol http/protobuf` or `http/json` goes before the variable"
+                .to_owned(),
+        })?,
+    };
+    let whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    let base = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    let address = match (url.is_empty(), &whole, &base) {
+        (false, _, _) => Address::Base(url),
+        (true, Some(whole), _) => Address::Whole(whole),
+        (true, None, Some(base)) => Address::Base(base),
+        (true, None, None) => Address::Base("http://localhost:4318"),
+    };
+    let timeout = match set("TIMEOUT") {
+        None => Duration::from_secs(10),
+        Some(text) => {
+            let number = text.parse().ok().filter(|number| *number > 0);
+            let number = number.with_context(|| format!("`{text}` is no time limit in ms"))?;
+            Duration::from_millis(number)
+        }
+    };
+    Receiver::new(
+        &address,
+        protocol,
+        &set("HEADERS").unwrap_or_default(),
+        timeout,
+    )
+}
+
+/// Sends the spans of what the filter lets through.
+async fn send(filter: &Filter, receiver: &Receiver, memory: &Memory, ui: &Ui) -> Result<()> {
+    let sent = export::send(&memory.store, filter, receiver, &|text| ui.note(text)).await?;
+    if sent.rejected > 0 {
+        let Sent {
+            rejected, spans, ..
+        } = sent;
+        bail!(
+            "`{}` has not taken {rejected} of {spans} spans: {}",
+            receiver.shown(),
+            sent.said
+        );
+    }
+    if !sent.said.is_empty() {
+        ui.warn(&sent.said);
+    }
+    ui.sent(&receiver.shown(), &sent)
 }
 
 /// Says what is written, and how.

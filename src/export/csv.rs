@@ -44,7 +44,7 @@ impl Writer for Csv {
         Ok(String::new())
     }
 
-    fn turn(&mut self, turn: &Interaction, steps: &[Step]) -> Result<String> {
+    fn turn(&mut self, turn: &Interaction, steps: &[Step], _requests: &[String]) -> Result<String> {
         let usage = turn.usage().unwrap_or_default();
         let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
         let actions = steps.iter().filter_map(|step| step.action.as_ref());

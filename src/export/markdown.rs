@@ -53,7 +53,7 @@ impl Writer for Markdown {
         Ok(text)
     }
 
-    fn turn(&mut self, turn: &Interaction, steps: &[Step]) -> Result<String> {
+    fn turn(&mut self, turn: &Interaction, steps: &[Step], _requests: &[String]) -> Result<String> {
         let mut text = String::new();
         let (time, id) = (
             self.zone.shown(turn.timestamp),

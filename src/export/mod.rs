@@ -13,6 +13,8 @@ use crate::conversation::Step;
 use crate::store::{Filter, Interaction, Session, Store, Visit};
 use crate::timeframe::Zone;
 
+pub use otel::{Address, Protocol, Receiver, Sent, send};
+
 /// Says in which form the history is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -32,7 +34,7 @@ trait Writer: Send {
     fn session(&mut self, session: &Session, user: &str) -> Result<String>;
 
     /// Returns a turn of the conversation that has begun.
-    fn turn(&mut self, turn: &Interaction, steps: &[Step]) -> Result<String>;
+    fn turn(&mut self, turn: &Interaction, steps: &[Step], requests: &[String]) -> Result<String>;
 
     /// Returns what is left to say.
     fn end(&mut self) -> Result<String> {
@@ -48,12 +50,10 @@ pub async fn write(
     zone: Zone,
     write: &mut (dyn FnMut(&str) -> Result<()> + Send),
 ) -> Result<usize> {
-    let users = store.list_users().await?.into_iter();
-    let users: HashMap<String, String> = users.map(|user| (user.user_id, user.username)).collect();
     let mut writer: Box<dyn Writer> = match form {
         Form::Markdown => Box::new(markdown::Markdown::new(zone)),
         Form::Csv => Box::new(csv::Csv::default()),
-        Form::Otel => Box::new(otel::Otel::default()),
+        Form::Otel => Box::new(otel::Lines::default()),
     };
     let mut turns = 0;
     let mut put = |text: String| {
@@ -64,17 +64,33 @@ pub async fn write(
         }
     };
     put(writer.begin()?)?;
-    let mut visit = |visit: Visit| match visit {
-        Visit::Session(session) => {
-            let user = users.get(&session.user_id).map_or("", String::as_str);
-            put(writer.session(&session, user)?)
-        }
-        Visit::Turn(turn, steps) => {
+    let mut visit = |visit: Visit, user: &str| match visit {
+        Visit::Session(session) => put(writer.session(&session, user)?),
+        Visit::Turn(turn, steps, requests) => {
             turns += 1;
-            put(writer.turn(&turn, &steps)?)
+            put(writer.turn(&turn, &steps, &requests)?)
         }
     };
-    store.walk(filter, &mut visit).await?;
+    walk(store, filter, form == Form::Otel, &mut visit).await?;
     put(writer.end()?)?;
     Ok(turns)
+}
+
+/// Walks through the history, with the name of whose it is; with the requests of the turns, where these are wanted.
+async fn walk(
+    store: &Store,
+    filter: &Filter,
+    requests: bool,
+    visit: &mut (dyn FnMut(Visit, &str) -> Result<()> + Send),
+) -> Result<()> {
+    let users = store.list_users().await?.into_iter();
+    let users: HashMap<String, String> = users.map(|user| (user.user_id, user.username)).collect();
+    let mut current = String::new();
+    let mut named = |next: Visit| {
+        if let Visit::Session(session) = &next {
+            current = users.get(&session.user_id).cloned().unwrap_or_default();
+        }
+        visit(next, &current)
+    };
+    store.walk(filter, requests, &mut named).await
 }

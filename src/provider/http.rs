@@ -230,7 +230,7 @@ pub struct Failed {
 }
 
 /// Reads how long a server wants to be left alone: seconds, or a date.
-fn wait_until(text: &str) -> Option<Duration> {
+pub fn wait_until(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Duration::try_from_secs_f64(seconds).ok();
     }

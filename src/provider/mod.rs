@@ -22,9 +22,12 @@ use crate::conversation::{Attached, Finish, Message, ToolCall, ToolSpec, Usage};
 
 pub use connect::connect;
 pub use error::ProviderError;
+pub use http::{reason, wait_until};
 pub use offline::Offline;
 pub use ollama::Ollama;
 pub use openai::OpenAi;
+pub use said::read as read_refusal;
+pub use url::{is_loopback, shown};
 
 /// Speaks to one server, or to none.
 pub trait Provider: Send + Sync {

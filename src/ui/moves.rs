@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::table::{drawn, table};
 use super::theme::Look;
 use super::{Ui, draw};
+use crate::export::Sent;
 use crate::import::{Part, Report};
 use crate::store::Moved;
 
@@ -37,6 +38,20 @@ impl Ui {
         let mut export = with_counts(json!({"type": "export"}), moved)?;
         export["text"] = json!(text);
         self.print_json(&export)
+    }
+
+    /// Says what was sent, and where to.
+    pub fn sent(&self, url: &str, sent: &Sent) -> Result<()> {
+        let (interactions, spans) = (sent.interactions, sent.spans);
+        if self.json {
+            return self.print_json(&json!(
+                {"type": "export", "to": url, "interactions": interactions, "spans": spans}
+            ));
+        }
+        self.note(&format!(
+            "sent to {url}: interactions {interactions}, spans {spans}"
+        ));
+        Ok(())
     }
 
     /// Says that a person did not agree to something, so that nothing was changed.

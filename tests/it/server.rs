@@ -34,6 +34,8 @@ pub struct Request {
     /// By name in lower case.
     pub headers: HashMap<String, String>,
     pub body: String,
+    /// The body as it came; not all of them are text.
+    pub bytes: Vec<u8>,
 }
 
 /// Holds what the server answers.
@@ -154,6 +156,7 @@ fn read(connection: &TcpStream) -> io::Result<Request> {
         path,
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
     })
 }
 

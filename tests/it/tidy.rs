@@ -111,9 +111,9 @@ fn only_ui_writes_to_the_terminal() {
 }
 
 #[test]
-fn http_stays_in_providers_and_the_hub_download() {
-    let rule = "`reqwest` is for `provider` and `embedder` alone";
-    only_in(&["provider", "embedder"], "reqwest", rule);
+fn http_stays_in_providers_the_hub_download_and_the_sender_of_spans() {
+    let rule = "`reqwest` is for `provider`, `embedder` and `export` alone";
+    only_in(&["provider", "embedder", "export"], "reqwest", rule);
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl Store {
             if sent.0 != turn.session_id {
                 sent = (
                     turn.session_id.clone(),
-                    self.sent(filter, &turn.session_id).await?,
+                    self.sent(filter, [turn.session_id.as_str()]).await?,
                 );
             }
             sent.1.set_apart(turn);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::conversation::{Step, Usage};
 use crate::store::finding::SessionSummary;
 use crate::store::open::Store;
+use crate::store::tables::context::Sent;
 use crate::store::tables::{
     Filter, Interaction, ReactCycle, Record, SHOWN, Session, among, one_of,
 };
@@ -20,7 +21,8 @@ const BATCH: usize = 128;
 #[derive(Debug)]
 pub enum Visit {
     Session(Box<Session>),
-    Turn(Box<Interaction>, Vec<Step>),
+    /// A turn, its steps and, where they are wanted, its requests.
+    Turn(Box<Interaction>, Vec<Step>, Vec<String>),
 }
 
 /// Takes what a walk comes by. An error ends it.
@@ -45,11 +47,17 @@ struct Turn {
 }
 
 impl Store {
-    /// Visits every turn that the filter lets through, the conversations in the order in which they began.
+    /// Visits every turn that the filter lets through, the conversations in the order in which they began; with the requests that were
+    /// sent, where these are wanted and can still be put together.
     ///
-    /// Memory does not grow with the history, apart from the list of its sessions. Upkeep waits meanwhile, so that nothing that is
-    /// read is tidied away.
-    pub async fn walk(&self, filter: &Filter, visit: &mut Visitor<'_>) -> Result<()> {
+    /// Memory does not grow with the history, apart from the list of its sessions and the requests of one. Upkeep waits meanwhile, so
+    /// that nothing that is read is tidied away.
+    pub async fn walk(
+        &self,
+        filter: &Filter,
+        requests: bool,
+        visit: &mut Visitor<'_>,
+    ) -> Result<()> {
         let _no_upkeep = self.locks.upkeep().await?;
         let _pass = self.locks.enter().await?;
         let mut sessions = self.sessions(filter).await?;
@@ -70,7 +78,7 @@ impl Store {
                 turns += next.turns;
                 group.push(next.session);
             }
-            self.walk_group(filter, group, visit).await?;
+            self.walk_group(filter, group, requests, visit).await?;
         }
         Ok(())
     }
@@ -111,8 +119,13 @@ impl Store {
         &self,
         filter: &Filter,
         sessions: Vec<Session>,
+        requests: bool,
         visit: &mut Visitor<'_>,
     ) -> Result<()> {
+        let mut sent = match requests {
+            true => self.sent(filter, sessions.iter().map(Record::key)).await?,
+            false => Sent::default(),
+        };
         let these = one_of(Session::KEY, sessions.iter().map(Record::key));
         let these = match filter.expr() {
             Some(expr) => expr.and(these),
@@ -148,7 +161,8 @@ impl Store {
                     visit(Visit::Session(Box::new(session)))?;
                 }
                 if let Some((turn, steps)) = turns.remove(&place.interaction_id) {
-                    visit(Visit::Turn(Box::new(turn), steps))?;
+                    let requests = sent.next(&place.interaction_id);
+                    visit(Visit::Turn(Box::new(turn), steps, requests))?;
                 }
             }
         }

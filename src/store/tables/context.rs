@@ -138,11 +138,18 @@ pub fn unpack(packed: &[Packed], base: Option<&str>) -> Result<Vec<String>> {
 
 /// Holds the packed requests of turns, by id.
 #[derive(Debug, Default)]
-pub struct Sent(HashMap<String, String>);
+pub struct Sent {
+    packed: HashMap<String, String>,
+    /// The last request that was put together, and whose it is.
+    last: Option<(String, String)>,
+}
 
 impl FromIterator<(String, String)> for Sent {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(packed: T) -> Sent {
-        Sent(packed.into_iter().collect())
+        Sent {
+            packed: packed.into_iter().collect(),
+            last: None,
+        }
     }
 }
 
@@ -151,9 +158,16 @@ impl Sent {
     pub fn bodies(&self, id: &str) -> Result<Vec<String>> {
         // Follow the references back to a request that stands by itself, then build up from there.
         let mut chain: Vec<Vec<Packed>> = Vec::new();
+        let mut bodies: Vec<String> = Vec::new();
         let mut next = Some(id.to_owned());
         while let Some(id) = next {
-            let text = self.0.get(&id).with_context(|| {
+            if let Some((_, body)) = self.last.as_ref().filter(|(last, _)| *last == id)
+                && !chain.is_empty()
+            {
+                bodies.push(body.clone());
+                break;
+            }
+            let text = self.packed.get(&id).with_context(|| {
                 format!("the request of interaction `{id}`, which this one extends, is gone")
             })?;
             let requests: Vec<Packed> = serde_json::from_str(text)
@@ -161,15 +175,22 @@ impl Sent {
             next = requests.first().and_then(|request| request.base.clone());
             chain.push(requests);
             ensure!(
-                chain.len() <= self.0.len(),
+                chain.len() <= self.packed.len(),
                 "the requests of `{id}` and others extend each other in a circle"
             );
         }
-        let mut bodies: Vec<String> = Vec::new();
         for requests in chain.iter().rev() {
             bodies = unpack(requests, bodies.last().map(String::as_str))?;
         }
         Ok(bodies)
+    }
+
+    /// Returns the requests of a turn that follows the one that was asked for before; none where they cannot be put together.
+    pub fn next(&mut self, id: &str) -> Vec<String> {
+        let bodies = self.bodies(id).unwrap_or_default();
+        let last = bodies.last().cloned();
+        self.last = last.map(|body| (id.to_owned(), body));
+        bodies
     }
 
     /// Lets the requests of a turn stand by themselves. Those that cannot be put together are left as they are.

@@ -161,6 +161,23 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
+/// Returns whether a word with a slash is so near to the name of a command that it may be a slip: a part of it, or as many as two letters
+/// off. Of short names nothing is near.
+pub fn is_near(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let length = word.chars().count() - 1;
+    let far = match length {
+        ..3 => return false,
+        3..6 => 1,
+        _ => 2,
+    };
+    let is_long = |name: &String| name.len() > 3;
+    names()
+        .iter()
+        .filter(|name| is_long(name))
+        .any(|name| name.starts_with(&word) || strsim::osa_distance(name, &word) <= far)
+}
+
 /// Returns the names of one command, the first of them its own.
 pub fn names_of(command: &clap::Command) -> Vec<String> {
     std::iter::once(command.get_name())

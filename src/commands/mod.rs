@@ -39,6 +39,8 @@ mod arguments;
 mod spool;
 
 pub use forget::{Expired, expire, expired};
-pub use list::{Command, History, Line, LiveCommand, names, table, takes_phrases, takes_text};
+pub use list::{
+    Command, History, Line, LiveCommand, is_near, names, table, takes_phrases, takes_text,
+};
 pub use reindex::embed;
 pub use run::{Flow, interrupt, until_interrupted};

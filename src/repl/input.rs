@@ -1,6 +1,8 @@
 //! Reads a line: blank, a command, or a message.
 
-use crate::commands::{takes_phrases, takes_text};
+use std::path::Path;
+
+use crate::commands::{is_near, names, takes_phrases, takes_text};
 
 /// Is what a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,13 @@ pub fn parse(text: &str) -> Input {
         }
         return Input::Command(words(line, takes_phrases(name)));
     }
-    if let Some(rest) = line.strip_prefix("//") {
-        return Input::Message(format!("/{rest}"));
+    // Before anything else the second slash is meant: `// like this`.
+    let escaped = line.strip_prefix('/').filter(|rest| {
+        let mut rest = rest.chars();
+        rest.next() == Some('/') && rest.next().is_some_and(char::is_alphabetic)
+    });
+    if let Some(escaped) = escaped {
+        return Input::Message(escaped.to_owned());
     }
     let quoted = line
         .strip_prefix("\"\"\"")
@@ -96,13 +103,18 @@ enum Block {
     Fence(usize),
 }
 
-/// Returns whether a line is a command: a slash, then letters or dashes up to a blank. So `/usr/bin` is none.
+/// Returns whether a line is meant as a command: it begins with the name of one, or with what is so near to one that it is a slip. So
+/// `/usr/bin` is none, nor is `/tmp is full`, nor `/usr is full` where there is such a folder; but a name alone asks for something.
 fn is_command(line: &str) -> bool {
     let Some(rest) = line.strip_prefix('/') else {
         return false;
     };
     let name = rest.split(char::is_whitespace).next().unwrap_or_default();
-    !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '-')
+    let slashed = &line[..=name.len()];
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '-');
+    let is_alone = || slashed.len() == line.trim_end().len();
+    let is_meant = || (is_alone() || is_near(slashed)) && !Path::new(slashed).exists();
+    is_name && (names().iter().any(|known| known == slashed) || is_meant())
 }
 
 /// Splits off the name of a command and the options before its text; the text stays as it is.
@@ -209,6 +221,11 @@ mod tests {
         command("/sql", &["/sql"]);
         command("/serch x", &["/serch", "x"]);
         command("/é", &["/é"]);
+        command("/serach --user x", &["/serach", "--user", "x"]);
+        command("/temprature 0.5", &["/temprature", "0.5"]);
+        command("/temp 0.5", &["/temp", "0.5"]);
+        command("/Search x", &["/Search", "x"]);
+        command("/hlep me", &["/hlep", "me"]);
     }
 
     #[test]
@@ -216,6 +233,14 @@ mod tests {
         message("/usr/bin/env what is this?", "/usr/bin/env what is this?");
         message("//search is a command", "/search is a command");
         message("/", "/");
+        message("/tmp is full", "/tmp is full");
+        message("/usr is full", "/usr is full");
+        message("/etc or\n/opt?", "/etc or\n/opt?");
+        message("/me waves", "/me waves");
+        message("/dev/null", "/dev/null");
+        message("// returns the sum", "// returns the sum");
+        message("/// a comment", "/// a comment");
+        message("//", "//");
         message("\"\"\"\n/search\n\nx\n\"\"\"", "/search\n\nx");
         message("\"\"\"\r\n\n  x\n\n\"\"\"", "\n  x\n");
         assert_eq!(parse(" \t\r\n"), Input::Blank);

@@ -89,7 +89,10 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
         };
         let near = word(ContextKind::SuggestedSubcommand)
             .map(|word| near(format!("{slash}{}", word.trim_start_matches('/'))) + " ");
-        let hint = format!("{}`{help}` lists the commands", near.unwrap_or_default());
+        let mut hint = format!("{}`{help}` lists the commands", near.unwrap_or_default());
+        if !slash.is_empty() {
+            hint.push_str(&format!(", `/{name}` says it to the model"));
+        }
         return (format!("there is no command `{name}`"), hint);
     }
     // What is wrong comes first, and then advice, which is ours.

@@ -34,6 +34,7 @@ use std::io;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
+use crate::commands::settled;
 use crate::repl::Outcome;
 use crate::timeframe::Zone;
 use crate::tools;
@@ -50,7 +51,7 @@ pub enum Exit {
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     tools::keep_private();
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = settled(parser::command(), arguments.into_iter().collect());
     let parsed = parser::command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| parser::Cli::from_arg_matches(&matches));

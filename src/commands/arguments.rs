@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::chat::Memory;
 use crate::store::{Filter, Interaction, Whom};
 use crate::timeframe::{self as time, Zone};
+use crate::ui::Ui;
 
 /// Says whose history a command looks at.
 #[derive(Debug, Default, clap::Args)]
@@ -19,6 +20,24 @@ pub struct Whose {
 }
 
 impl Whose {
+    /// Takes `--user root` among the words of a query for words, where there is no such user whose history could be meant.
+    pub async fn among(&mut self, words: &mut Vec<String>, memory: &Memory, ui: &Ui) -> Result<()> {
+        let Some(name) = self.user.clone().filter(|_| !words.is_empty()) else {
+            return Ok(());
+        };
+        // Who may see no other history is refused all of them alike.
+        let me = memory.store.find(memory.me()).await?;
+        let is_word = !name.contains(char::is_whitespace) && me.is_some_and(|me| me.is_admin());
+        if is_word && memory.store.user(&name).await?.is_none() {
+            ui.note(&format!(
+                "there is no user `{name}`, so `--user {name}` is looked for"
+            ));
+            words.extend(["--user".to_owned(), name]);
+            self.user = None;
+        }
+        Ok(())
+    }
+
     pub fn is_given(&self) -> bool {
         self.all_users || self.user.is_some()
     }
@@ -67,8 +86,22 @@ pub struct Found {
 }
 
 impl Found {
-    pub async fn filter(&self, memory: &Memory) -> Result<Filter> {
+    /// Returns what narrows down a query, and says so: what was meant as a word may be an option.
+    pub async fn filter(
+        &mut self,
+        words: &mut Vec<String>,
+        memory: &Memory,
+        ui: &Ui,
+    ) -> Result<Filter> {
+        self.whose.among(words, memory, ui).await?;
         let (from, until) = self.when.bounds(memory.zone)?;
+        let shown = |bound: Bound| bound.map(|time| memory.zone.shown(time));
+        match (shown(from), shown(until)) {
+            (Some(from), None) => ui.note(&format!("only since {from}")),
+            (None, Some(until)) => ui.note(&format!("only before {until}")),
+            (Some(from), Some(until)) => ui.note(&format!("only from {from} to {until}")),
+            (None, None) => {}
+        }
         memory.filter(self.whose.whom(), from, until).await
     }
 

@@ -35,11 +35,11 @@ pub fn switch(on: bool, chat: &mut Chat, ui: &Ui) -> Result<()> {
     ui.setting("facts", &on.into())
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     if args.switch().is_some() {
         anyhow::bail!("facts are switched on and off in a chat, or with `allm chat --facts`");
     }
-    let filter = args.found.filter(memory).await?;
+    let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let limit = args.found.limit(memory.limit);
     let text = args.words.join(" ");
     let facts = if text.is_empty() {

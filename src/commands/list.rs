@@ -1,10 +1,12 @@
 //! The one list of commands. Help, completion, the README's table and the subcommands of the binary derive from it.
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    export, facts, forget, recall, reindex, search, sessions, settings, show, similar, sql, stats,
-    timeframe, users,
+    export, facts, forget, query, recall, reindex, search, sessions, settings, show, similar, sql,
+    stats, timeframe, users,
 };
 
 /// Is one line of the shell that is a command.
@@ -129,6 +131,24 @@ pub enum LiveCommand {
     Quit,
 }
 
+impl Line {
+    /// Reads the words of a line.
+    ///
+    /// # Errors
+    ///
+    /// Fails where they are not understood, and where help is asked for, which is the error.
+    pub fn read(words: &[String]) -> Result<Line, clap::Error> {
+        let words = words.iter().map(OsString::from).collect();
+        Line::try_parse_from(settled(Line::command(), words))
+    }
+}
+
+/// Puts the options of a line before the words of its query; see [`query::settled`].
+pub fn settled(command: clap::Command, line: Vec<OsString>) -> Vec<OsString> {
+    let queries = ["/search", "/similar", "/facts", "/recall", "/sessions"];
+    query::settled(command, line, &queries)
+}
+
 /// Returns whether what stands between double quotes is a phrase to a command, so that it has to be told of the quotes.
 pub fn takes_phrases(name: &str) -> bool {
     ["/search", "/s", "/recall", "/facts"].contains(&name)
@@ -193,5 +213,39 @@ mod tests {
     #[test]
     fn the_list_of_commands_is_consistent() {
         Line::command().debug_assert();
+    }
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        let words = line.split(' ').map(OsString::from).collect();
+        let settled = settled(Line::command(), words);
+        let settled: Vec<_> = settled.iter().map(|word| word.to_string_lossy()).collect();
+        assert_eq!(settled.join(" "), expected);
+    }
+
+    #[test]
+    fn a_flag_that_is_no_option_is_a_word() {
+        check(
+            "/search commit --no-verify",
+            "/search -- commit --no-verify",
+        );
+        check(
+            "/s rm -rf / --limit 3 --mode=text",
+            "/s --limit 3 --mode=text -- rm -rf /",
+        );
+        check("/recall -x --from monday", "/recall --from monday -- -x");
+        check("/similar what is --user", "/similar -- what is --user");
+        check("/facts docker --user --rm", "/facts -- docker --user --rm");
+        check("/search a -- --limit 3 -v", "/search -- a --limit 3 -v");
+        for same in [
+            "/search git log --since yesterday",
+            "/search x --limt 5",
+            "/search x --form=monday",
+            "/search --user",
+            "/search a - b",
+            "/show x --no-verify",
+            "/search",
+        ] {
+            check(same, same);
+        }
     }
 }

@@ -10,7 +10,7 @@
 //!  2  forget                      removal, after an export
 //!  1  search timeframe similar sql show facts sessions users export reindex stats recall settings
 //!                                 one file a family
-//!  0  arguments spool             what several take; text for a slow reader
+//!  0  arguments query spool       what several take; flags among words; text for a slow reader
 //! ```
 //!
 //! A file imports only from lower rooms; `tests/it/tidy.rs` checks it.
@@ -36,11 +36,12 @@ mod timeframe;
 mod users;
 
 mod arguments;
+mod query;
 mod spool;
 
 pub use forget::{Expired, expire, expired};
 pub use list::{
-    Command, History, Line, LiveCommand, is_near, names, table, takes_phrases, takes_text,
+    Command, History, Line, LiveCommand, is_near, names, settled, table, takes_phrases, takes_text,
 };
 pub use reindex::embed;
 pub use run::{Flow, interrupt, until_interrupted};

@@ -22,13 +22,14 @@ pub struct Args {
 /// How many interactions are recalled when nobody says.
 const LIMIT: usize = 3;
 
-pub async fn run(args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    let text = args.words.join(" ");
+pub async fn run(mut args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
     let names = chat.memory.names().await?;
-    if text.is_empty() {
+    if args.words.is_empty() {
         return ui.recalled(chat.recalled(), &chat.quotes(), &names);
     }
-    let filter = args.found.filter(&chat.memory).await?;
+    let memory = &chat.memory;
+    let filter = args.found.filter(&mut args.words, memory, ui).await?;
+    let text = args.words.join(" ");
     let interactions = if text == "off" {
         Vec::new()
     } else if let Some(interaction) = named(&text, &filter, &chat.memory).await? {

@@ -9,7 +9,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search \"connection reset by peer\" pool\n\nWhat stands between double quotes must be there as it stands."
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
 )]
 pub struct Args {
     /// What to look for
@@ -42,9 +42,9 @@ pub struct Args {
     found: Found,
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+    let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let text = args.words.join(" ");
-    let filter = args.found.filter(memory).await?;
     let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(memory.limit));
     query.quoted = true;
     query.mode = args.mode;

@@ -26,8 +26,8 @@ pub struct Args {
     found: Found,
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
-    let filter = args.found.filter(memory).await?;
+pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+    let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let limit = args.found.limit(SHOWN);
     let mut sessions = memory.store.sessions(&filter).await?;
     let text = args.words.join(" ");

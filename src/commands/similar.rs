@@ -19,7 +19,8 @@ pub struct Args {
     limit: Option<u16>,
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+    args.whose.among(&mut args.words, memory, ui).await?;
     let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
     let text = args.words.join(" ");

@@ -311,7 +311,6 @@ mod tests {
 
     #[test]
     fn spoilt_lines_are_commands_messages_or_errors() {
-        use clap::Parser;
         let seeds = [
             "/search \"connection reset\" --from 2025-09-01 --limit 3",
             "/sql SELECT count(*) FROM interactions WHERE query = 'x'",
@@ -322,7 +321,7 @@ mod tests {
         crate::mutate::each(&seeds, |text| {
             drop(texts(text));
             if let Input::Command(words) = parse(text) {
-                drop(crate::commands::Line::try_parse_from(words));
+                drop(crate::commands::Line::read(&words));
             }
         });
     }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
@@ -204,7 +203,7 @@ impl Repl<'_> {
     }
 
     fn command(&mut self, words: &[String]) -> Result<Ran> {
-        let line = match Line::try_parse_from(words) {
+        let line = match Line::read(words) {
             Ok(line) => line,
             Err(error) => {
                 self.ui.usage(&error)?;

@@ -163,3 +163,71 @@ async fn a_broken_embedder_leaves_the_words() {
     let notices: Vec<String> = found.notices.iter().map(ToString::to_string).collect();
     assert_eq!(notices, ["looked for the words alone"]);
 }
+
+#[test]
+fn a_flag_within_a_query_is_a_word_and_an_option_says_what_it_does() {
+    let home = Home::new();
+    let lines = [
+        json!({"timestamp": "2026-02-03T10:00:00Z", "id": "n1", "query": "How do I commit without the hooks?", "response": "git commit --no-verify skips them."}),
+        json!({"timestamp": "2025-02-03T10:00:00Z", "id": "n2", "query": "As whom does it run?", "response": "docker run --user root, or -u 0."}),
+        json!({"timestamp": "2025-03-03T10:00:00Z", "id": "n3", "query": "What is new?", "response": "git log --since yesterday"}),
+    ];
+    let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
+    let import = home.allm().args(["import", "jsonl", "-", "--no-embed"]);
+    import.stdin(&lines.join("\n")).run().ok();
+    let told = "there is no user `root`, so `--user root` is looked for";
+    for (query, found, note) in [
+        ("commit --no-verify", "--no-verify", ""),
+        ("--no-verify --limit 3", "--no-verify", ""),
+        ("run -u --mode text", "--user root", ""),
+        ("docker run --user root", "--user root", told),
+        ("git log -- --since yesterday", "--since", ""),
+        (
+            "git log --since 2025-03-01",
+            "--since",
+            "only since 2025-03-01 00:00:00 +00:00",
+        ),
+        (
+            "git --from 2025-01-01 --to 2025-12-31",
+            "--since",
+            "only from 2025-01-01 00:00:00 +00:00 to ",
+        ),
+    ] {
+        let mut outside = vec!["--json", "search"];
+        outside.extend(query.split(' '));
+        let run = home.allm().args(outside).run().ok();
+        let inside = home.allm().args(["chat", "-p", "offline", "--json"]);
+        let inside = inside.stdin(&format!("/search {query}\n")).run().ok();
+        assert_eq!(run.stdout, inside.stdout, "{query}");
+        let response = &run.json()[0]["hits"][0]["response"];
+        assert!(
+            response.as_str().unwrap().contains(found),
+            "{query}: {response}"
+        );
+        for run in [run, inside] {
+            let said = if note.is_empty() {
+                run.stderr.is_empty()
+            } else {
+                run.stderr.contains(note)
+            };
+            assert!(said, "{query}: {}", run.stderr);
+        }
+    }
+    for (query, hint) in [
+        (
+            "commit --limt 5",
+            "hint: did you mean `--limit`? to pass '--limt' as a value, use '-- --limt'",
+        ),
+        (
+            "commit --mode host",
+            "invalid value 'host' for '--mode <MODE>'",
+        ),
+    ] {
+        let args = ["search"].into_iter().chain(query.split(' '));
+        let refused = home.allm().args(args).run();
+        assert!(
+            refused.status != 0 && refused.stderr.contains(hint),
+            "{refused:?}"
+        );
+    }
+}

@@ -148,9 +148,13 @@ async fn remove(
         let name = names.get(&turn.user_id).map_or("?", String::as_str);
         *by_user.entry(name).or_default() += 1;
     }
+    let alone = by_user.len() == 1;
     let users: Vec<String> = by_user
         .iter()
-        .map(|(name, count)| format!("{name} {count}"))
+        .map(|(name, count)| match alone {
+            true => (*name).to_owned(),
+            false => format!("{name} ({count})"),
+        })
         .collect();
     let shown = |turn: &Outline| ui.zone().shown(turn.timestamp);
     let when = match turns.len() {

@@ -177,7 +177,7 @@ fn what_is_forgotten_is_in_no_file() {
     assert!(forget(&[]).run().fails(1).stderr.contains("add --yes"));
     let dry = forget(&["--dry-run", "--json"]).run().ok();
     assert_eq!(dry.json()[0]["count"], 1);
-    assert!(dry.stderr.contains("of alice 1"), "{}", dry.stderr);
+    assert!(dry.stderr.contains(", of alice\n"), "{}", dry.stderr);
     let gone = forget(&["--yes", "--no-backup", "--json"]).ok_json();
     assert_eq!((&gone["count"], &gone["backup"]), (&json!(1), &Value::Null));
     assert_eq!(files_with(home.path(), b"quokka"), Vec::<String>::new());

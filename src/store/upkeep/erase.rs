@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::compaction::{self, Kept};
 use super::traces::Removed;
 use crate::store::disk::{replace_file, sync_name};
+use crate::store::locks::Upkeep;
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Record, Session, Table, among, one_of, registry};
 
@@ -62,8 +63,7 @@ impl Store {
         };
         inside.remove(&removal).await?;
         drop(closed);
-        // Makes the indices again; who looks for something meanwhile goes without.
-        self.tidy_up(&mut upkeep).await?;
+        self.tidy_up_after(&mut upkeep).await;
         Ok(removal.ids.len())
     }
 
@@ -98,8 +98,18 @@ impl Store {
         };
         self.inside(&closed).remove(&removal).await?;
         drop(closed);
-        self.tidy_up(&mut upkeep).await?;
+        self.tidy_up_after(&mut upkeep).await;
         Ok(removal.ids.len())
+    }
+
+    /// Makes the indices again; who looks for something meanwhile goes without. When that fails all is gone nevertheless, and searching
+    /// is only slower until upkeep succeeds.
+    async fn tidy_up_after(&self, upkeep: &mut Upkeep) {
+        if let Err(error) = self.tidy_up(upkeep).await {
+            (self.options.notice)(&format!(
+                "all of it is gone, but the indices cannot be made again (`allm doctor --fix` does it later): {error}"
+            ));
+        }
     }
 
     /// Returns where it says what is being removed.

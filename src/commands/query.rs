@@ -13,8 +13,8 @@ pub fn settled(mut command: Command, line: Vec<OsString>, queries: &[&str]) -> V
         let option = find(&command, flag);
         at += 1 + usize::from(option.is_some_and(|option| takes_next(option, flag)));
     }
-    let named = line.get(at).and_then(|name| command.find_subcommand(name));
-    let Some(command) = named.filter(|command| queries.contains(&command.get_name())) else {
+    let sub = line.get(at).and_then(|name| command.find_subcommand(name));
+    let Some(command) = sub.filter(|command| queries.contains(&command.get_name())) else {
         return line;
     };
     let (mut options, mut words): (Vec<&OsString>, Vec<&OsString>) = Default::default();
@@ -69,6 +69,12 @@ fn find<'c>(command: &'c Command, flag: &OsStr) -> Option<&'c Arg> {
         })
 }
 
+/// Returns what is named by a flag, with a value or without.
+fn named(command: &Command) -> impl Iterator<Item = &Arg> {
+    let arguments = command.get_arguments();
+    arguments.filter(|argument| !argument.is_positional())
+}
+
 fn longs(option: &Arg) -> Vec<&str> {
     option.get_long_and_visible_aliases().unwrap_or_default()
 }
@@ -84,7 +90,7 @@ fn is_near(command: &Command, flag: &OsStr) -> bool {
     let Some(flag) = name(flag).and_then(|flag| flag.strip_prefix("--")) else {
         return false;
     };
-    let longs = command.get_opts().flat_map(longs);
+    let longs = named(command).flat_map(longs);
     let mut longs = longs.filter(|long| long.len() > 3);
     longs.any(|long| strsim::osa_distance(long, flag) <= long.len() / 4)
 }

@@ -105,10 +105,8 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
         Some(format!("usage: {line}"))
     });
     let named = word(ContextKind::SuggestedArg).or_else(|| word(ContextKind::SuggestedValue));
-    let hints = [named.map(near), told(ContextKind::Suggested)].into_iter();
-    let hint = hints.flatten().collect::<Vec<_>>().join(" ");
-    let hint = Some(hint).filter(|hint| !hint.is_empty()).or(usage);
-    (message, hint.unwrap_or_else(explained))
+    let hint = named.map(near).or_else(|| told(ContextKind::Suggested));
+    (message, hint.or(usage).unwrap_or_else(explained))
 }
 
 /// Returns an error as lines: what failed, why, and what to do about it.

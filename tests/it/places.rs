@@ -247,7 +247,7 @@ fn a_tilde_that_no_shell_has_seen_is_the_home_and_an_empty_variable_is_none() {
     let settings = "provider = \"openai\"\nmodel = \"m\"\nopenai_url = \"http://127.0.0.1:9\"\nretries = 0\nallow_paths = [\"~bob/x\"]\n";
     fs::write(own.join(".here/config.toml"), settings).unwrap();
     let refused = allm(&[("ALLM_HOME", "~/.here")], &hello).fails(1);
-    let why = "only a shell knows the home directory that `~bob/x` means: write it out, or put `./` before it";
+    let why = "only a shell knows the home directory that `~bob` means: write it out, or put `./` before it";
     assert!(refused.stderr.contains(why), "{refused:?}");
     fs::write(
         own.join(".here/config.toml"),

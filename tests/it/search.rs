@@ -214,10 +214,7 @@ fn a_flag_within_a_query_is_a_word_and_an_option_says_what_it_does() {
         }
     }
     for (query, hint) in [
-        (
-            "commit --limt 5",
-            "hint: did you mean `--limit`? to pass '--limt' as a value, use '-- --limt'",
-        ),
+        ("commit --limt 5", "hint: did you mean `--limit`?"),
         (
             "commit --mode host",
             "invalid value 'host' for '--mode <MODE>'",

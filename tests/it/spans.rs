@@ -32,6 +32,7 @@ fn attribute(span: &Value, key: &str) -> Value {
     match value["stringValue"].as_str() {
         Some(text) if key.ends_with(".messages") => serde_json::from_str(text).unwrap(),
         Some(text) => json!(text),
+        None if value["arrayValue"].is_object() => value["arrayValue"]["values"].clone(),
         None => value["intValue"].clone(),
     }
 }
@@ -82,13 +83,15 @@ fn a_turn_that_was_brought_in_is_one_request_and_its_tools() {
         ("gen_ai.request.model", json!("m")),
         ("gen_ai.usage.input_tokens", json!("31")),
         ("gen_ai.usage.output_tokens", json!("7")),
-        (
-            "gen_ai.output.messages",
-            text("assistant", "There is **a.txt**."),
-        ),
+        ("output.value", json!("There is **a.txt**.")),
+        ("gen_ai.response.finish_reasons", Value::Null),
     ] {
         assert_eq!(attribute(chat, key), value, "{key}");
     }
+    let mut said = text("assistant", "There is **a.txt**.");
+    said[0]["finish_reason"] = json!("unknown");
+    assert_eq!(attribute(chat, "gen_ai.output.messages"), said);
+    assert_eq!(attribute(turn, "gen_ai.output.messages"), said);
     let sent = [
         text("system", "Be brief."),
         text("user", "Which files?\nAll of them."),
@@ -187,6 +190,16 @@ fn each_request_is_a_span_with_what_was_sent_and_what_came_back() {
         sent(1)[4]["parts"][0],
         json!({"type": "tool_call_response", "response": "stork", "id": "call_1"})
     );
+    // Why it stopped is known of the answer alone.
+    let finish = "gen_ai.response.finish_reasons";
+    assert_eq!(attribute(chats[1], finish), Value::Null);
+    assert_eq!(
+        attribute(chats[2], finish),
+        json!([{"stringValue": "stop"}])
+    );
+    let reason =
+        |at: usize| attribute(chats[at], "gen_ai.output.messages")[0]["finish_reason"].clone();
+    assert_eq!((reason(1), reason(2)), (json!("tool_call"), json!("stop")));
     // What the server counted stands once: whoever adds it up has what `/stats` has.
     let tokens: Vec<_> = spans
         .iter()

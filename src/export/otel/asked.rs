@@ -98,14 +98,6 @@ pub fn ended_at(step: &Step) -> DateTime<Utc> {
     step.started_at + TimeDelta::try_milliseconds(took).unwrap_or_default()
 }
 
-/// Returns a message of text alone; none where there is no text.
-pub fn said(role: &str, content: &str) -> Vec<Value> {
-    let parts = text(content).into_iter();
-    parts
-        .map(|part| json!({"role": role, "parts": [part]}))
-        .collect()
-}
-
 fn messages(body: &Value) -> &[Value] {
     body["messages"].as_array().map_or(&[], Vec::as_slice)
 }
@@ -159,7 +151,8 @@ fn add_thoughts<'s>(parts: &mut Vec<Value>, steps: impl Iterator<Item = &'s Step
     parts.splice(0..0, thoughts);
 }
 
-fn text(content: &str) -> Option<Value> {
+/// Returns a text as a part of a message, if there is any.
+pub fn text(content: &str) -> Option<Value> {
     (!content.is_empty()).then(|| json!({"type": "text", "content": content}))
 }
 

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::Writer;
 use crate::conversation::{Status, Step, cut};
 use crate::store::{Interaction, Session};
-use asked::{Asked, asked, ended_at, said};
+use asked::{Asked, asked, ended_at, text};
 use wire::{KeyValue, Kind, Request, Span, attribute};
 
 pub use receiver::{Address, Protocol, Receiver};
@@ -111,8 +111,10 @@ impl Spans {
             let instructions = instructions.to_string();
             attributes.push(attribute("gen_ai.system_instructions", instructions));
         }
-        attributes.extend(messages("input", &said("user", &turn.query)));
-        attributes.extend(messages("output", &said("assistant", &turn.response)));
+        let asked = json!({"role": "user", "parts": Vec::from_iter(text(&turn.query))});
+        attributes.push(messages("input", &[asked]));
+        attributes.extend(answered(turn, Vec::from_iter(text(&turn.response)), true));
+        attributes.extend(plain(turn));
         let took = TimeDelta::milliseconds(turn.duration_ms);
         let span = span(turn, "turn", turn.timestamp, turn.timestamp + took);
         Span {
@@ -172,20 +174,17 @@ fn chat(turn: &Interaction, at: usize, asked: &Asked, is_last: bool) -> Span {
         let value = asked.option(names).and_then(serde_json::Value::as_i64);
         attributes.extend(value.map(|value| attribute(&format!("gen_ai.request.{name}"), value)));
     }
-    attributes.extend(messages("input", &asked.input()));
-    let is_whole = is_last && turn.status == Status::Completed;
-    let finish = turn.finish_reason.as_ref().filter(|_| is_whole);
-    if !asked.reply.is_empty() {
-        let mut reply = json!({"role": "assistant", "parts": asked.reply});
-        if let Some(finish) = finish {
-            reply["finish_reason"] = finish.as_str().into();
-        }
-        attributes.extend(messages("output", &[reply]));
+    attributes.push(messages("input", &asked.input()));
+    attributes.extend(answered(turn, asked.reply.clone(), is_last));
+    if is_last {
+        let finish = turn.finish_reason.as_deref();
+        let finish = finish.filter(|_| turn.status == Status::Completed);
+        let finish = finish.map(|finish| wire::Value::list([finish]));
+        attributes.extend(finish.map(|finish| attribute("gen_ai.response.finish_reasons", finish)));
+        let model = turn.answered_model.as_deref();
+        attributes.extend(model.map(|model| attribute("gen_ai.response.model", model)));
+        attributes.extend(plain(turn));
     }
-    let finish = finish.map(|finish| wire::Value::list([finish.as_str()]));
-    attributes.extend(finish.map(|finish| attribute("gen_ai.response.finish_reasons", finish)));
-    let answered = turn.answered_model.as_deref().filter(|_| is_last);
-    attributes.extend(answered.map(|model| attribute("gen_ai.response.model", model)));
     let usage = turn.usage().filter(|_| is_last).unwrap_or_default();
     for (name, tokens) in [
         ("gen_ai.usage.input_tokens", usage.input_tokens),
@@ -236,10 +235,14 @@ fn common(turn: &Interaction) -> Vec<KeyValue> {
         ("gen_ai.provider.name", &turn.provider),
         ("gen_ai.request.model", &turn.model),
     ];
-    let known = known.iter().filter(|(_, value)| !value.is_empty());
-    known
-        .map(|(name, value)| attribute(name, value.as_str()))
-        .collect()
+    given(&known)
+}
+
+/// Returns attributes, but for those without a value.
+fn given(values: &[(&str, &String)]) -> Vec<KeyValue> {
+    let values = values.iter().filter(|(_, value)| !value.is_empty());
+    let values = values.map(|(name, value)| attribute(name, value.as_str()));
+    values.collect()
 }
 
 /// Returns why a turn failed, if it did.
@@ -276,10 +279,34 @@ fn span(turn: &Interaction, what: &str, begun: DateTime<Utc>, ended: DateTime<Ut
     }
 }
 
-/// Returns messages as the conventions have them, as JSON text; nothing where there are none.
-fn messages(which: &str, messages: &[serde_json::Value]) -> Option<KeyValue> {
+/// Returns messages as the conventions have them, as JSON text.
+fn messages(which: &str, messages: &[serde_json::Value]) -> KeyValue {
     let text = serde_json::Value::from(messages).to_string();
-    (!messages.is_empty()).then(|| attribute(&format!("gen_ai.{which}.messages"), text))
+    attribute(&format!("gen_ai.{which}.messages"), text)
+}
+
+/// Returns the message that came back, if one did. Readers drop one that does not say why it ends there: a reply that is not the last
+/// calls tools; of the last it may not be known.
+fn answered(turn: &Interaction, parts: Vec<serde_json::Value>, is_last: bool) -> Option<KeyValue> {
+    let finish = match turn.status {
+        _ if !is_last => "tool_call",
+        Status::Completed => turn.finish_reason.as_deref().unwrap_or("unknown"),
+        Status::Interrupted => "interrupted",
+        Status::Failed => "error",
+    };
+    let message = json!({"role": "assistant", "parts": parts, "finish_reason": finish});
+    (!parts.is_empty()).then(|| messages("output", &[message]))
+}
+
+/// Returns question and answer as those read them who know no messages.
+///
+/// <https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md>
+fn plain(turn: &Interaction) -> Vec<KeyValue> {
+    let known = [
+        ("input.value", &turn.query),
+        ("output.value", &turn.response),
+    ];
+    given(&known)
 }
 
 /// Returns an id of so many bytes that follows from the turn's, so that spans that are sent again are the same ones.

@@ -8,7 +8,6 @@ use prost::Message;
 use serde_json::json;
 
 use crate::export::{export, told};
-use crate::harness::{Home, Output};
 use crate::server::{Reply, Request, Server};
 use crate::spans::spans;
 
@@ -62,16 +61,12 @@ fn receiver(replies: Vec<fn() -> Reply>) -> (Server, Received) {
     (server, received)
 }
 
-fn send(home: &Home, url: &str, env: &[(&str, &str)]) -> Output {
-    let mut run = home.allm().args(["export", "--otlp", url]);
-    for (name, value) in env {
-        run = run.env(name, value);
-    }
-    run.run()
+fn taken() -> Reply {
+    protobuf(200, b"")
 }
 
-fn taken() -> Reply {
-    Reply::text(200, "application/x-protobuf", "")
+fn protobuf(status: u16, body: &[u8]) -> Reply {
+    Reply::text(status, "application/x-protobuf", body)
 }
 
 fn busy() -> Reply {
@@ -91,7 +86,12 @@ fn spans_are_sent_as_protobuf_and_as_json_until_they_are_taken() {
         ),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", ""),
     ];
-    let run = send(&home, &format!("{}/", server.url), &headers).ok();
+    let base = format!("{}/", server.url);
+    let mut run = home.allm().args(["export", "--otlp", &base]);
+    for (name, value) in headers {
+        run = run.env(name, value);
+    }
+    let run = run.run().ok();
     assert!(
         run.stderr
             .contains("the receiver is busy (503), trying again in 0 s"),
@@ -160,66 +160,43 @@ fn spans_are_sent_as_protobuf_and_as_json_until_they_are_taken() {
 #[test]
 fn a_receiver_that_does_not_take_spans_is_said() {
     let home = told();
-    let check = |reply: fn() -> Reply, expected: &str| {
-        let (server, _) = receiver(vec![reply]);
-        let run = send(&home, &server.url, &[]).fails(1);
-        let stderr = run.stderr.replace(&server.url, "URL");
-        assert!(stderr.contains(expected), "{expected}\n---\n{stderr}");
-    };
-    check(
+    // One after the other: a part is not taken, in both encodings; a refusal (google.rpc.Status); and what has no form of OTLP.
+    let (server, _) = receiver(vec![
         || {
-            Reply::json(
-                200,
-                &json!({"partialSuccess": {"rejectedSpans": "2", "errorMessage": "too old"}}),
-            )
+            let partial = json!({"rejectedSpans": "2", "errorMessage": "too old"});
+            Reply::json(200, &json!({"partialSuccess": partial}))
         },
-        "error: `URL/v1/traces` has not taken 2 of 8 spans: too old\n",
-    );
-    // The same as protobuf, and a refusal (google.rpc.Status).
-    check(
-        || {
-            Reply::text(
-                200,
-                "application/x-protobuf",
-                b"\x0a\x0b\x08\x02\x12\x07too old".to_vec(),
-            )
-        },
-        "error: `URL/v1/traces` has not taken 2 of 8 spans: too old\n",
-    );
-    check(
-        || {
-            Reply::text(
-                400,
-                "application/x-protobuf",
-                b"\x08\x03\x12\x06no way".to_vec(),
-            )
-        },
-        "error: cannot send spans to `URL/v1/traces`: it answered 400: no way\n",
-    );
-    check(busy, "it answered 503: wait\n");
-    check(
+        || protobuf(200, b"\x0a\x0b\x08\x03\x12\x07too new"),
+        || protobuf(400, b"\x08\x03\x12\x06no way"),
+        busy,
+        busy,
+        busy,
+        busy,
+        busy,
         || Reply::text(415, "text/plain", "what?"),
-        "it answered 415: what?\nhint: it may take JSON: `--otlp-protocol http/json`\n",
-    );
-    check(
         || Reply::json(401, &json!({"error": "who?"})),
-        "401: who?\nhint: put what it asks for into `OTEL_EXPORTER_OTLP_HEADERS`",
-    );
-    let run = send(&home, "http://127.0.0.1:9", &[]).fails(1);
-    assert!(
-        run.stderr.contains(
-            "`http://127.0.0.1:9/v1/traces`: connection refused\nhint: is a receiver running there?"
+    ]);
+    let send = |url: &str| format!("/export --from 2025-01-01 --otlp {url}\n");
+    let script = send(&server.url).repeat(6) + &send("http://127.0.0.1:9");
+    let chat = home.allm().args(["chat", "-p", "offline"]);
+    let run = chat.stdin(&script).run().fails(1);
+    let stderr = run.stderr.replace(&server.url, "URL");
+    let refused = "error: cannot send spans to `URL/v1/traces`: it answered";
+    for expected in [
+        "error: `URL/v1/traces` has not taken 2 of 8 spans: too old\n",
+        "error: `URL/v1/traces` has not taken 3 of 8 spans: too new\n",
+        &format!("{refused} 400: no way\n"),
+        &format!("{refused} 503: wait\n"),
+        &format!("{refused} 415: what?\nhint: it may take JSON: `--otlp-protocol http/json`\n"),
+        &format!(
+            "{refused} 401: who?\nhint: put what it asks for into `OTEL_EXPORTER_OTLP_HEADERS`"
         ),
-        "{run:?}"
-    );
-    let grpc = send(
-        &home,
-        "http://127.0.0.1:9",
-        &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-    );
-    assert!(
-        grpc.fails(1)
-            .stderr
-            .starts_with("error: cannot send spans by `grpc`\nhint: ")
-    );
+        "`http://127.0.0.1:9/v1/traces`: connection refused\nhint: is a receiver running there?",
+    ] {
+        assert!(stderr.contains(expected), "{expected}\n---\n{stderr}");
+    }
+    let grpc = home.allm().env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let grpc = grpc.args(["export", "--otlp"]).run().fails(1);
+    let expected = "error: cannot send spans by `grpc`\nhint: ";
+    assert!(grpc.stderr.starts_with(expected), "{grpc:?}");
 }

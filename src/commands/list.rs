@@ -1,6 +1,7 @@
 //! The one list of commands. Help, completion, the README's table and the subcommands of the binary derive from it.
 
 use std::ffi::OsString;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -174,11 +175,13 @@ pub fn table() -> Vec<(String, String)> {
 }
 
 /// Returns every word that names a command, aliases included.
-pub fn names() -> Vec<String> {
-    Line::command()
-        .get_subcommands()
-        .flat_map(names_of)
-        .collect()
+pub fn names() -> &'static [String] {
+    // With each line, and each key, somebody asks.
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let line = Line::command();
+        line.get_subcommands().flat_map(names_of).collect()
+    });
+    &NAMES
 }
 
 /// Returns whether a word with a slash is so near to the name of a command that it may be a slip: a part of it, or as many as two letters

@@ -19,7 +19,7 @@ use crate::commands;
 pub struct LineHelper {
     #[rustyline(Hinter)]
     hinter: HistoryHinter,
-    commands: Vec<String>,
+    commands: &'static [String],
     color: bool,
 }
 

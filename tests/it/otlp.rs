@@ -120,11 +120,8 @@ fn spans_are_sent_as_protobuf_and_as_json_until_they_are_taken() {
         let read = &read.resources[0].scopes[0].spans;
         assert_eq!(read.len(), written.len());
         for (read, written) in read.iter().zip(&written) {
-            let trace: String = read
-                .trace
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let trace = read.trace.iter().map(|byte| format!("{byte:02x}"));
+            let trace = trace.collect::<Vec<_>>().concat();
             assert_eq!(
                 (
                     json!(trace),

@@ -260,6 +260,11 @@ impl Turns {
         self.broken_off = true;
     }
 
+    /// Says that the turn went on all the same.
+    pub fn went_on(&mut self) {
+        self.broken_off = false;
+    }
+
     /// Returns the turns.
     pub fn finish(mut self) -> Vec<SourceTurn> {
         self.end();

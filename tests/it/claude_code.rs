@@ -117,7 +117,8 @@ fn what_is_typed_while_a_turn_runs_is_kept_once() {
             queue("enqueue", "Go.", ""),
             result("a"),
             queue("remove", "Mind the gap.", "absorbed_mid_turn"),
-            queue("remove", "Go.", "absorbed_mid_turn"),
+            // Older versions say no more.
+            json!({"type": "queue-operation", "operation": "remove"}),
             attached(
                 json!([{"type": "text", "text": "Like this."}, {"type": "image"}]),
                 "prompt",
@@ -126,6 +127,8 @@ fn what_is_typed_while_a_turn_runs_is_kept_once() {
             queue("enqueue", "<task-notification>done</task-notification>", ""),
             queue("dequeue", "", ""),
             queue("enqueue", "Never mind.", ""),
+            queue("enqueue", "Nor this.", ""),
+            queue("remove", "Nor this.", "dropped_by_hook"),
             typed("Go."),
             answer("Gone again."),
         ],
@@ -144,7 +147,11 @@ fn what_is_typed_while_a_turn_runs_is_kept_once() {
     let part = &report["parts"][0];
     assert_eq!(
         (&part["messages"], &part["in_turns"], &part["left_out"]),
-        (&json!(6), &json!(5), &json!({"queued and never sent": 1})),
+        (
+            &json!(7),
+            &json!(5),
+            &json!({"dropped by hook": 1, "queued and never sent": 1})
+        ),
         "{report}"
     );
 }
@@ -178,6 +185,7 @@ fn what_the_program_says_in_the_users_name_is_no_question() {
         &[
             typed("Build it."),
             call("b"),
+            user("[Request interrupted by user]", json!({})),
             result("b"),
             answer("It is under way."),
             user(
@@ -284,7 +292,7 @@ fn sub_agents_have_sessions_of_their_own() {
     assert_eq!(home.allm().args(found).ok_json()["count"], 1);
     let sessions = home
         .allm()
-        .args(["sql", "SELECT metadata FROM sessions", "--json"])
+        .args(["--json", "sql", "SELECT metadata FROM sessions"])
         .ok_json();
     let kept = sessions.to_string();
     assert!(kept.contains("a23ae29c6aab1f5fd"), "{kept}");
@@ -297,6 +305,8 @@ fn sub_agents_have_sessions_of_their_own() {
         line["parentUuid"] = json!(parent);
         line
     };
+    let mut summarized = beside(user("Summarize all.", json!({})), "");
+    summarized["agentId"] = json!("acompact-0a1b2c");
     let file = transcript(
         &home,
         &[
@@ -308,6 +318,7 @@ fn sub_agents_have_sessions_of_their_own() {
             beside(answer("Three masts."), "line-3"),
             beside(answer("Nine sails."), "line-4"),
             answer("Three and nine."),
+            summarized,
         ],
     );
     let report = import(&home, &["claude-code", path(&file)]);
@@ -321,10 +332,10 @@ fn sub_agents_have_sessions_of_their_own() {
     );
     let part = &report["parts"][0];
     assert_eq!(part["messages"], 3, "{report}");
-    assert_eq!(part["skipped"], json!({"warm-up of the program": 1}));
+    assert_eq!(part["skipped"], json!({"asked by the program": 2}));
     let stats = home
         .allm()
-        .args(["sql", "SELECT count(*) FROM sessions", "--json"])
+        .args(["--json", "sql", "SELECT count(*) FROM sessions"])
         .ok_json();
     assert_eq!(stats["rows"][0][0], 3, "{stats}");
     let usage: u64 = interactions(&home)

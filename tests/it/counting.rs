@@ -43,8 +43,8 @@ fn lines(file: &Path, is_so: fn(&Value) -> bool) -> u64 {
 fn typed_to_claude(line: &Value) -> bool {
     let content = &line["message"]["content"];
     let blocks = content.as_array().into_iter().flatten();
-    let texts = blocks.filter_map(|block| block["text"].as_str());
-    let words = texts.last().or(content.as_str()).unwrap_or_default();
+    let mut texts = blocks.filter_map(|block| block["text"].as_str());
+    let words = texts.next_back().or(content.as_str()).unwrap_or_default();
     let is_programs = words.starts_with("[Request") || words.starts_with("<bash-stdout");
     let is_users = line["type"] == "user" && line["isMeta"] != true;
     (is_users && !words.is_empty() && !is_programs) || line["reason"] == "absorbed_mid_turn"
@@ -82,7 +82,8 @@ fn what_was_said_in_logs_and_lines_is_in_a_turn_or_named() {
     let count = |log: &Connection| -> u64 {
         let asked = "SELECT count(*) FROM responses WHERE prompt <> ''";
         log.query_row(asked, [], |row| row.get::<_, i64>(0))
-            .unwrap() as u64
+            .unwrap()
+            .cast_unsigned()
     };
     let report = import(&home, &["llm", path(&file)]);
     holds(&report, |_| count(&log));

@@ -202,6 +202,9 @@ pub fn result(content: &Value) -> String {
 }
 
 fn block(block: &Value) -> String {
+    if let Some(text) = block.as_str() {
+        return text.to_owned();
+    }
     match text(block, "type") {
         "text" => text(block, "text").to_owned(),
         "image" => "[image]".to_owned(),

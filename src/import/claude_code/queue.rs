@@ -61,6 +61,13 @@ impl Queue {
         self.waiting.first().cloned().unwrap_or_default()
     }
 
+    /// Takes that a text was taken out to go nowhere, and returns whether it was there.
+    pub fn take_out(&mut self, words: &str) -> bool {
+        let words = key(words);
+        let waited = self.waiting.iter().position(|waiting| *waiting == words);
+        waited.map(|at| self.waiting.remove(at)).is_some()
+    }
+
     /// Takes that a text became a part of the running turn, and returns whether that is news; `id` is its message's, if known.
     pub fn absorb(&mut self, id: &str, words: &str, form: Form) -> bool {
         let words = key(words);

@@ -17,6 +17,18 @@ use crate::import::turns::{Conversation, SourceTurn, Turns};
 const NOTHING_SAID: &str = "No response requested.";
 /// What the first versions asked sub-agents before anyone did.
 const WARM_UP: &str = "Warmup";
+/// What the program has sub-agents do for itself; it is in their ids.
+const ERRANDS: [&str; 9] = [
+    "agent_summary",
+    "auto_dream",
+    "away_summary",
+    "compact",
+    "extract_memories",
+    "prompt_suggestion",
+    "rename",
+    "resume_cache_warm",
+    "session_memory",
+];
 
 /// Reads one conversation.
 pub struct Reading {
@@ -115,12 +127,28 @@ impl Reading {
                 _ => self.queue.put_other(),
             },
             "dequeue" => self.queue.send(),
-            "remove" if text(line, "reason").starts_with("absorbed") => {
-                let next = Value::String(self.queue.next());
-                let content = if content.is_null() { &next } else { content };
+            "remove" => self.removed(line, content),
+            _ => {}
+        }
+    }
+
+    fn removed(&mut self, line: &Value, content: &Value) {
+        // Older versions say neither what was taken out nor why.
+        let next = Value::String(self.queue.next());
+        let content = if content.is_null() { &next } else { content };
+        match text(line, "reason") {
+            "" | "absorbed_mid_turn" | "delivered_as_tool_result" => {
                 self.absorb(line, content, text(line, "commandUuid"), Form::Removed);
             }
-            _ => {}
+            // These become messages.
+            "stored_at_idle" | "written_at_exit" => {}
+            why => {
+                if let Said::Words(words) = message(line, content).said
+                    && self.queue.take_out(&words)
+                {
+                    self.aside.push(Item::LeftOut(why.replace('_', " ")));
+                }
+            }
         }
     }
 
@@ -151,7 +179,14 @@ impl Reading {
 
     fn user(&mut self, line: &Value) {
         let uuid = text(line, "uuid");
-        let content = &line["message"]["content"];
+        // Some write the text alone.
+        let content = match &line["message"] {
+            text @ Value::String(_) => text,
+            message => &message["content"],
+        };
+        if content.is_null() {
+            return self.skip("message without content");
+        }
         for block in content.as_array().into_iter().flatten() {
             if text(block, "type") == "tool_result" {
                 let observed = result(&block["content"]);
@@ -246,6 +281,7 @@ impl Reading {
                 "text" => {
                     let said = text(block, "text");
                     self.turns.answer(uuid, self.last, model, said);
+                    self.turns.went_on();
                     if text(message, "stop_reason") != "tool_use" {
                         self.queue.answered();
                     }
@@ -310,8 +346,8 @@ impl Reading {
             let is_silent = turn.response.is_empty() && turn.steps.is_empty() && turn.messages == 1;
             if is_silent && commands.contains(&turn.id) {
                 Item::LeftOut("command of the program".to_owned())
-            } else if is_warm_up(&turn) {
-                Item::Skipped("warm-up of the program".to_owned())
+            } else if is_errand(&turn) {
+                Item::Skipped("asked by the program".to_owned())
             } else {
                 turn.into()
             }
@@ -320,7 +356,12 @@ impl Reading {
     }
 }
 
-/// Returns whether the program asked, to see whether someone is there.
-fn is_warm_up(turn: &SourceTurn) -> bool {
-    turn.query == WARM_UP && turn.conversation.metadata.contains_key("agent")
+/// Returns whether the program asked a sub-agent.
+fn is_errand(turn: &SourceTurn) -> bool {
+    let Some(agent) = turn.conversation.metadata.get("agent") else {
+        return false;
+    };
+    let agent = agent.as_str().unwrap_or_default();
+    let errand = agent.strip_prefix('a').and_then(|id| id.split_once('-'));
+    turn.query == WARM_UP || errand.is_some_and(|(errand, _)| ERRANDS.contains(&errand))
 }

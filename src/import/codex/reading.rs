@@ -199,9 +199,7 @@ impl<'l> Reading<'l> {
             let (id, time) = self.begin(task, &words(said));
             self.turns[task.session].user(&id, time, &message.typed);
         }
-        if !message.context.is_empty() {
-            self.turns[task.session].keep("context", message.context);
-        }
+        self.turns[task.session].keep("context", message.context);
     }
 
     /// Begins a turn: returns what it is called, the same wherever it is told of, and when it began.

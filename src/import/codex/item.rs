@@ -56,6 +56,9 @@ pub fn thought(item: &Value) -> String {
 
 /// Returns the texts of a message's or a thought's blocks.
 pub fn texts(blocks: &Value) -> String {
+    if let Some(text) = blocks.as_str() {
+        return text.to_owned();
+    }
     let blocks = blocks.as_array().into_iter().flatten();
     let block = |block: &Value| match text(block, "type") {
         "input_image" | "image" | "local_image" => "[image]".to_owned(),

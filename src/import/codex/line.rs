@@ -18,7 +18,7 @@ pub enum Line<'l> {
     /// What the user said, told apart from what the program says in his name.
     Typed(&'l Value),
     /// What the model said, told apart from what it says to the program.
-    Told,
+    Told(&'l Value),
     /// How many tokens were taken.
     Tokens(&'l Value),
     /// What goes between the program and the model.
@@ -51,11 +51,11 @@ fn event(event: &Value) -> Line<'_> {
         "turn_aborted" => Line::TaskAborted,
         "token_count" => Line::Tokens(event),
         "user_message" => Line::Typed(event),
-        "agent_message" => Line::Told,
+        "agent_message" => Line::Told(event),
         "context_compacted" => Line::Compacted(event),
         "item_completed" => match text(&event["item"], "type") {
             "UserMessage" => Line::Typed(event),
-            "AgentMessage" => Line::Told,
+            "AgentMessage" => Line::Told(event),
             "ContextCompaction" => Line::Compacted(event),
             _ => Line::Other,
         },

@@ -168,7 +168,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -214,5 +214,61 @@ mod tests {
             ("q", "", true)
         );
         crate::mutate::each(&[seed, tasks], |text| drop(read(text)));
+    }
+
+    #[test]
+    fn what_other_versions_write_is_read_too() {
+        let line = |time: &str, kind: &str, payload: Value| json!({"timestamp": format!("2026-05-04T{time}Z"), "type": kind, "payload": payload});
+        let meta = |time: &str, id: &str, from: &str| {
+            let meta = json!({"id": id, "timestamp": format!("2026-05-04T{time}Z"), "forked_from_id": from});
+            line(time, "session_meta", meta)
+        };
+        let asked = |time: &str, text: &str| {
+            let event = json!({"type": "user_message", "message": text});
+            line(time, "event_msg", event)
+        };
+        let lines = [
+            meta("16:00:00", "fork", "parent"),
+            // The times of a replay are kept, and words are no blocks.
+            meta("14:00:00", "parent", ""),
+            asked("14:00:10", "Why?"),
+            line(
+                "14:00:11",
+                "response_item",
+                json!({"type": "message", "role": "assistant", "content": "So."}),
+            ),
+            asked("14:10:00", "Why not?"),
+            // Tasks are called as somebody likes, and nothing but an event has the answer.
+            line(
+                "16:10:00",
+                "event_msg",
+                json!({"type": "task_started", "turn_id": "turn-1"}),
+            ),
+            asked("16:10:01", "How?"),
+            asked("16:10:02", "And when?"),
+            line(
+                "16:10:03",
+                "event_msg",
+                json!({"type": "agent_message", "message": "Thus."}),
+            ),
+        ];
+        let found = Reading::of("fork", &lines, &HashMap::new()).finish();
+        let told: Vec<(&str, String, &str, &str)> = found
+            .iter()
+            .map(|found| {
+                let turn = &found.turn;
+                let time = turn.timestamp.format("%T").to_string();
+                (&*found.session, time, &*turn.query, &*turn.response)
+            })
+            .collect();
+        let time = str::to_owned;
+        assert_eq!(
+            told,
+            [
+                ("parent", time("14:00:10"), "Why?", "So."),
+                ("parent", time("14:10:00"), "Why not?", ""),
+                ("fork", time("16:10:01"), "How?\n\nAnd when?", "Thus."),
+            ]
+        );
     }
 }

@@ -74,7 +74,7 @@ impl<'l> Reading<'l> {
     pub fn of(file: &str, lines: &'l [Value], names: &HashMap<String, String>) -> Reading<'l> {
         let sessions = sessions(file, lines);
         let hears = |line: &Value| matches!(Line::of(line), Line::Typed(_));
-        let tells = |line: &Value| matches!(Line::of(line), Line::Told);
+        let tells = |line: &Value| matches!(Line::of(line), Line::Told(_));
         let turns = sessions.iter().map(|session| {
             let title = names.get(&session.id).cloned().unwrap_or_default();
             Turns::new(session.conversation(title), "")
@@ -140,6 +140,9 @@ impl<'l> Reading<'l> {
         let heard = heard(task.lines);
         // A replay may leave the events out.
         let is_silent = heard.is_empty() && (task.is_task || !self.hears);
+        let is_answered =
+            |line: &Value| matches!(Line::of(line), Line::Item(item) if is_answer(item));
+        let is_answered = task.lines.iter().any(is_answered);
         let summaries = summaries(task, self.tells);
         for (at, line) in task.lines.iter().enumerate() {
             self.last = time(&line["timestamp"]).unwrap_or(self.last);
@@ -166,6 +169,7 @@ impl<'l> Reading<'l> {
                 }
                 Line::Item(item) => self.item(task, item),
                 Line::Context(context) => text(context, "model").clone_into(&mut self.model),
+                Line::Told(event) if !is_answered => self.told(task, event),
                 Line::Tokens(event) => self.tokens(task, event),
                 Line::TaskAborted if self.has_begun || !task.is_task => {
                     self.turns[task.session].broken_off();
@@ -212,9 +216,11 @@ impl<'l> Reading<'l> {
             0 => format!("{}/{key}", session.id),
             same => format!("{}/{key}/{same}", session.id),
         };
-        // A replay says when it was written, not what happened when.
+        // A replay says when it was written, as a rule, not what happened when.
         let order = TimeDelta::milliseconds(i64::try_from(keys.len()).unwrap_or_default());
-        let began = task.began().or(session.began.map(|began| began + order));
+        let is_kept = self.sessions[0].began.is_none_or(|own| self.last < own);
+        let began = task.began().or(is_kept.then_some(self.last));
+        let began = began.or(session.began.map(|began| began + order));
         keys.push(key);
         match task.session {
             0 => (id, self.last),
@@ -261,6 +267,13 @@ impl<'l> Reading<'l> {
         if usage != Usage::default() {
             self.turns[task.session].usage(usage);
         }
+    }
+
+    /// Takes what the model said where nothing but the event tells it.
+    fn told(&mut self, task: &Task<'_>, event: &Value) {
+        self.unasked(task, "");
+        let id = format!("{}/0", self.sessions[task.session].id);
+        self.turns[task.session].answer(&id, self.last, &self.model, &words(event));
     }
 
     fn item(&mut self, task: &Task<'_>, item: &Value) {
@@ -357,7 +370,7 @@ fn summaries(task: &Task<'_>, tells: bool) -> Vec<usize> {
     let is_told = task
         .lines
         .iter()
-        .any(|line| matches!(Line::of(line), Line::Told));
+        .any(|line| matches!(Line::of(line), Line::Told(_)));
     if task.is_task && !is_asked && (task.lines.iter().any(sums_up) || tells && !is_told) {
         return all().map(|(at, _)| at).collect();
     }

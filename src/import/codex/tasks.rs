@@ -215,8 +215,11 @@ fn replayed(lines: &[Value], sessions: &[Session<'_>]) -> usize {
     let ends = lines[first..].iter().position(|line| {
         let now = time(&line["timestamp"]).or(last);
         let before = std::mem::replace(&mut last, now);
-        now.zip(before)
-            .is_some_and(|(now, before)| now - before >= PAUSE)
+        // Some versions keep the times of what they repeat.
+        now >= sessions[0].began
+            && now
+                .zip(before)
+                .is_some_and(|(now, before)| now - before >= PAUSE)
     });
     ends.map_or(lines.len(), |ends| first + ends)
 }

@@ -77,7 +77,7 @@ impl Message {
 
 /// Returns the words of a message, without its pictures.
 pub fn words(value: &Value) -> String {
-    if let Some(words) = value["message"].as_str() {
+    if let Some(words) = value["message"].as_str().or(value["content"].as_str()) {
         return words.to_owned();
     }
     let words = content(value).filter(|block| !is_picture(block));

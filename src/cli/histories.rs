@@ -23,13 +23,13 @@ pub enum Format {
     },
     /// OpenAI's data export
     Chatgpt {
-        /// The archive, its folder, or the conversations.json in it
+        /// The archive, a folder of such files, or the conversations.json in it
         #[arg(value_parser = path())]
         export: PathBuf,
     },
     /// The data export of claude.ai
     Claude {
-        /// The archive, its folder, or the conversations.json in it
+        /// The archive, a folder of such files, or the conversations.json in it
         #[arg(value_parser = path())]
         export: PathBuf,
     },

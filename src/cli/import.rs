@@ -13,8 +13,8 @@ use super::opening::username;
 use crate::commands::embed;
 use crate::config::path;
 use crate::import::{
-    AbstractLlm, Aichat, ChatGpt, Claude, ClaudeCode, Codex, Gemini, Goose, Importer, JsonLines,
-    Llm, Opencode, Report, Source,
+    AbstractLlm, Aichat, ClaudeCode, Codex, DataExport, Gemini, Goose, Importer, JsonLines, Llm,
+    Opencode, Report, Source,
 };
 use crate::repl::Outcome;
 use crate::store::{self, Options, Restore, Store};
@@ -97,8 +97,8 @@ pub async fn import(
             let log = format!("{SETTINGS}/io.datasette.llm/logs.db");
             Arc::new(Llm(named(file, &[("LLM_USER_PATH", "logs.db")], &log)?))
         }
-        Format::Chatgpt { export } => Arc::new(ChatGpt(export)),
-        Format::Claude { export } => Arc::new(Claude(export)),
+        Format::Chatgpt { export } => Arc::new(DataExport::chatgpt(export)),
+        Format::Claude { export } => Arc::new(DataExport::claude(export)),
         Format::ClaudeCode { folder } => {
             let variables = [("CLAUDE_CONFIG_DIR", "projects")];
             Arc::new(ClaudeCode(named(folder, &variables, ".claude/projects")?))

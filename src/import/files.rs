@@ -1,4 +1,4 @@
-//! Opens what other programs wrote, read-only: JSON Lines, long JSON arrays, archives, SQLite databases.
+//! Opens what other programs wrote, read-only: JSON Lines, long JSON arrays, SQLite databases.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use ignore::WalkBuilder;
@@ -16,7 +16,6 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::escapes::Mended;
-use super::{Item, Take};
 
 /// How long a line may be, in bytes: transcripts hold pictures and whole files.
 const LONGEST_LINE: u64 = 256 << 20;
@@ -127,85 +126,15 @@ fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
-/// Hands over the conversations of a data export, each with its place; what is no JSON costs the rest of its file.
-pub fn each_conversation(
-    path: &Path,
-    source: &'static str,
-    take: &mut Take<'_>,
-    read: fn(&Value, &str, &mut Take<'_>) -> Result<()>,
-) -> Result<()> {
-    each_part(path, &mut |name, part| {
-        take(source, Item::File(name.to_owned()))?;
-        let mut number = 0;
-        let done = each_element(part, &mut |value| {
-            number += 1;
-            read(&value, &format!("{name}, conversation {number}"), take)
-        });
-        match done {
-            // Whoever takes may refuse, too.
-            Err(error) if error.is::<serde_json::Error>() => {
-                let place = format!("{name}, after conversation {number}");
-                take(source, Item::Broken(place, error.to_string()))
-            }
-            done => done,
-        }
-    })
-}
-
-/// Hands over the parts of a data export whose names begin and end like `conversations*.json`: out of a ZIP archive, out of a
-/// folder, or the one file.
-fn each_part(path: &Path, take: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
-    let wanted = |name: &str| {
-        let name = name.rsplit('/').next().unwrap_or(name);
-        name.starts_with("conversations")
-            && Path::new(name)
-                .extension()
-                .is_some_and(|extension| extension == "json")
-    };
-    let nothing = || {
-        format!(
-            "there is no conversations.json in `{}`: is it a data export?",
-            path.display()
-        )
-    };
-    if path.is_dir() {
-        let mut parts = files(path, "json")?;
-        parts.retain(|part| wanted(&name(part)));
-        if parts.is_empty() {
-            bail!(nothing());
-        }
-        for part in parts {
-            take(&name(&part), &mut open(&part)?)?;
-        }
-        return Ok(());
-    }
-    let mut file = open(path)?;
-    let mut magic = [0; 2];
-    let is_archive = file.read(&mut magic)? == 2 && magic == *b"PK";
-    if !is_archive {
-        return take(&name(path), &mut open(path)?);
-    }
-    let mut archive = zip::ZipArchive::new(open(path)?)
-        .with_context(|| format!("cannot read the archive `{}`", path.display()))?;
-    // A name that is no text is none of those wanted.
-    let names = archive.file_names().filter_map(Result::ok);
-    let mut names: Vec<String> = names.map(std::borrow::Cow::into_owned).collect();
-    names.retain(|name| wanted(name));
-    names.sort();
-    if names.is_empty() {
-        bail!(nothing());
-    }
-    for name in names {
-        let mut part = archive
-            .by_name(&name)
-            .with_context(|| format!("cannot read {name} of `{}`", path.display()))?;
-        take(&name, &mut part)?;
-    }
-    Ok(())
-}
-
 /// Returns the files below a folder with some extension, in the order of their paths. Links are not followed.
 pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = all(folder)?;
+    files.retain(|path| path.extension().is_some_and(|known| known == extension));
+    Ok(files)
+}
+
+/// Returns all files below a folder, as [`files`] does.
+pub fn all(folder: &Path) -> Result<Vec<PathBuf>> {
     // A folder that is not there is an error, one inside that cannot be read is not.
     std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
     let mut walk = WalkBuilder::new(folder);
@@ -215,7 +144,6 @@ pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
         .flatten()
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
         .map(ignore::DirEntry::into_path)
-        .filter(|path| path.extension().is_some_and(|known| known == extension))
         .collect();
     files.sort();
     Ok(files)

@@ -3,6 +3,7 @@
 //! Sources are only read. What a turn is stored as follows from its source and what the source calls it, so that an import can be
 //! cut short and repeated: what is there is passed over, and what has grown is replaced.
 
+mod data_export;
 mod escapes;
 mod files;
 mod report;
@@ -35,10 +36,9 @@ use turns::{Conversation, SourceTurn};
 
 pub use abstractllm::AbstractLlm;
 pub use aichat::Aichat;
-pub use chatgpt::ChatGpt;
-pub use claude::Claude;
 pub use claude_code::ClaudeCode;
 pub use codex::Codex;
+pub use data_export::DataExport;
 pub use gemini::Gemini;
 pub use goose::Goose;
 pub use jsonl::JsonLines;
@@ -51,6 +51,9 @@ const EMBEDDED: usize = 64;
 const UNEMBEDDED: usize = 1_000;
 /// How many turns wait to be stored.
 const WAITING: usize = 2_000;
+
+/// Why a turn is passed over that came before.
+const FOUND_TWICE: &str = "found twice";
 
 /// Is a history in some format.
 pub trait Source: Send + Sync + 'static {
@@ -99,6 +102,14 @@ pub struct Importer {
     pub since: Option<DateTime<Utc>>,
     /// Whether vectors are made at once.
     pub embed: bool,
+}
+
+/// Says what is known of a turn that waits to be stored.
+struct Ticket {
+    place: Place,
+    messages: usize,
+    /// The other id that it may have in the store.
+    also: Option<String>,
 }
 
 /// Says whether turns are stored or only counted.
@@ -164,14 +175,23 @@ impl Importer {
                 let place = report.found(part, &item);
                 if let Item::Turn(turn) = item {
                     let messages = turn.messages;
+                    let also = turn.also.as_deref();
+                    let also = also.map(|also| id_of(&[source.name(), "turn", also]));
                     let turn = self.turn(source.name(), user, *turn);
                     let time = turn.interaction.timestamp;
                     if self.since.is_some_and(|since| time < since) {
                         report.pass_over(place, messages, "before --since");
                     } else if seen.insert(turn.interaction.interaction_id.clone()) {
-                        batch.push(((place, messages), turn));
+                        batch.push((
+                            Ticket {
+                                place,
+                                messages,
+                                also,
+                            },
+                            turn,
+                        ));
                     } else {
-                        report.pass_over(place, messages, "found twice");
+                        report.pass_over(place, messages, FOUND_TWICE);
                     }
                 }
             }
@@ -192,14 +212,16 @@ impl Importer {
 
     async fn store(
         &self,
-        batch: &mut Vec<((Place, usize), Turn)>,
+        batch: &mut Vec<(Ticket, Turn)>,
         mode: Mode,
         report: &mut Report,
     ) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let (places, mut turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let (tickets, mut turns): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let also = tickets.iter().map(|ticket| ticket.also.as_ref());
+        self.store.known_as(&mut turns, also).await?;
         let fates = match mode {
             Mode::Count => self.store.fates(&mut turns).await?,
             Mode::Store => {
@@ -210,8 +232,8 @@ impl Importer {
                 imported.fates
             }
         };
-        for ((place, messages), fate) in places.into_iter().zip(fates) {
-            report.ended(place, messages, fate);
+        for (ticket, fate) in tickets.into_iter().zip(fates) {
+            report.ended(ticket.place, ticket.messages, fate);
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub struct Conversation {
 pub struct SourceTurn {
     /// What the source calls it, unique in the source.
     pub id: String,
+    /// Another name of it, by which a store may have it from an earlier import.
+    pub also: Option<String>,
     pub conversation: Arc<Conversation>,
     pub timestamp: DateTime<Utc>,
     pub query: String,
@@ -54,6 +56,7 @@ impl SourceTurn {
     ) -> SourceTurn {
         SourceTurn {
             id: id.into(),
+            also: None,
             conversation: Arc::clone(conversation),
             timestamp,
             query: query.into(),
@@ -81,6 +84,8 @@ pub struct Turns {
     /// What the model thought, and said, since its last call.
     thought: String,
     said: String,
+    /// What tools made that can be the answer.
+    made: String,
     /// The steps of the turn by the id of their call, and whether they wait for their observation.
     calls: HashMap<String, (usize, bool)>,
     /// When something was heard last.
@@ -99,6 +104,7 @@ impl Turns {
             turn: None,
             thought: String::new(),
             said: String::new(),
+            made: String::new(),
             calls: HashMap::new(),
             last: DateTime::UNIX_EPOCH,
             broken_off: false,
@@ -223,10 +229,15 @@ impl Turns {
         });
     }
 
+    /// Returns whether nothing came of a call yet.
+    pub fn awaits(&self, call_id: &str) -> bool {
+        self.calls.get(call_id).is_some_and(|(_, waits)| *waits)
+    }
+
     /// Takes what came of a call.
     pub fn observation(&mut self, call_id: &str, time: DateTime<Utc>, text: &str, success: bool) {
         self.last = self.last.max(time);
-        if self.calls.get(call_id).is_none_or(|(_, waits)| !waits) {
+        if !self.awaits(call_id) {
             // What nobody called is kept all the same.
             self.call(call_id, time, call_id, Value::Object(Map::new()));
         }
@@ -244,6 +255,14 @@ impl Turns {
             step.error = text.trim().lines().next().map(str::to_owned);
         }
         step.duration_ms = u64::try_from((time - step.started_at).num_milliseconds()).unwrap_or(0);
+    }
+
+    /// Takes what a tool made, which is the answer where the model says nothing more.
+    pub fn made(&mut self, id: &str, time: DateTime<Utc>, text: &str) {
+        self.turn(id, time);
+        if self.made != text {
+            append(&mut self.made, text);
+        }
     }
 
     /// Adds the tokens of a request; those before the first turn count to that.
@@ -288,6 +307,10 @@ impl Turns {
         self.calls.clear();
         let thought = std::mem::take(&mut self.thought);
         append(&mut turn.response, &std::mem::take(&mut self.said));
+        let made = std::mem::take(&mut self.made);
+        if turn.response.is_empty() {
+            turn.response = made;
+        }
         if !thought.is_empty() {
             turn.steps.push(thinking(thought, self.last));
         }

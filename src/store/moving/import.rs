@@ -101,6 +101,67 @@ impl Store {
         Ok(fates)
     }
 
+    /// Gives turns that have another name the one by which their session has them, or by which they were removed, where the first
+    /// one is not theirs here.
+    pub async fn known_as<'o>(
+        &self,
+        turns: &mut [Turn],
+        others: impl Iterator<Item = Option<&'o String>> + Clone,
+    ) -> Result<()> {
+        #[derive(Deserialize)]
+        struct There {
+            interaction_id: String,
+            session_id: String,
+            user_id: String,
+        }
+        let named = turns.iter().zip(others.clone());
+        let named = named.filter_map(|(turn, other)| Some((turn, other?)));
+        let ids: Vec<String> = named
+            .flat_map(|(turn, other)| {
+                [&turn.interaction.interaction_id, other].map(|id| (id, turn))
+            })
+            .flat_map(|(id, turn)| [id.clone(), own(id, &turn.interaction.user_id)])
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let columns = ["interaction_id", "session_id", "user_id"];
+        let there: Vec<There> = self
+            .interactions
+            .columns(Some(among(&ids)), &columns)
+            .await?;
+        let there: HashMap<String, There> = there
+            .into_iter()
+            .map(|row| (row.interaction_id.clone(), row))
+            .collect();
+        let gone = registry::forgotten(&self.connection, &self.locks, &ids).await?;
+        for (turn, other) in turns.iter_mut().zip(others) {
+            let Some(other) = other else { continue };
+            let user = &turn.interaction.user_id;
+            let sessions = [
+                turn.session.session_id.clone(),
+                own(&turn.session.session_id, user),
+            ];
+            // Whose session has it, if it is the user's own: this one, or another.
+            let is_here = |id: &str| {
+                let rows = [id.to_owned(), own(id, user)].into_iter();
+                let mut rows = rows.filter_map(|id| there.get(&id));
+                let row = rows.find(|row| row.user_id == *user)?;
+                Some(sessions.contains(&row.session_id))
+            };
+            let is_gone = |id: &str| gone.contains(id) || gone.contains(&own(id, user));
+            let first = &turn.interaction.interaction_id;
+            let is_others = match is_here(first) {
+                Some(here) => !here,
+                None => is_here(other) == Some(true) || (is_gone(other) && !is_gone(first)),
+            };
+            if is_others {
+                turn.interaction.interaction_id.clone_from(other);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps everyone else from importing, until dropped: whether a turn is there is asked before it is written.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ impl Turns {
 
     /// Returns whether nothing came of a call yet.
     pub fn is_waiting_for(&self, call_id: &str) -> bool {
-        self.calls.contains_key(call_id)
+        self.calls.get(call_id).is_some_and(|(_, waits)| *waits)
     }
 
     /// Returns the turn; where a conversation begins with an answer, one without a question.

@@ -203,3 +203,22 @@ fn calls(answer: &str) -> (Vec<Value>, &str) {
         _ => (Vec::new(), answer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_messages_are_read_all_the_same() {
+        let seed = "# CHAT: q -------- r [2024-11-20T08:00:00+01:00] (a#b)\nq\n--------\nr\n--------\n<tool_calls>\n[{\"call\":{\"name\":\"ls\"},\"output\":1}]\n</tool_calls>\ns\n--------\n\nAICHAT: t\n\n--------\nu\n--------\n\n";
+        let read = |text: &str| -> Vec<Item> {
+            let mut counts = HashMap::new();
+            let entries = entries(text).into_iter().filter_map(|(_, entry)| entry);
+            entries
+                .map(|entry| entry.turn("", DateTime::UNIX_EPOCH, &mut counts))
+                .collect()
+        };
+        assert_eq!(read(seed).len(), 2);
+        crate::mutate::each(&[seed], |text| drop(read(text)));
+    }
+}

@@ -52,7 +52,9 @@ pub fn said(message: &Value) -> Said {
         shown => {
             // What was sent has what was typed, and more; or what a command of the user stands for.
             context.push(match all.split_once(shown) {
-                Some((before, after)) => [before.trim(), after.trim()].join("\n"),
+                Some((before, after)) => format!("{}\n{}", before.trim(), after.trim())
+                    .trim()
+                    .to_owned(),
                 None => all.clone(),
             });
             shown.to_owned()

@@ -325,3 +325,33 @@ fn outcome(part: &Value) -> (String, bool) {
     };
     (told, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_sessions_are_read_all_the_same() {
+        let seed = concat!(
+            r#"{"sessionId":"s","startTime":"2025-11-20T08:00:00Z"}"#,
+            "\n",
+            r#"{"id":"a","timestamp":"2025-11-20T08:00:01Z","type":"user","content":[{"text":"q"}],"displayContent":"q"}"#,
+            "\n",
+            r#"{"id":"b","type":"gemini","content":"r","toolCalls":[{"id":"c","name":"ls","args":{},"result":[{"functionResponse":{"response":{"error":"no"}}}]}]}"#,
+            "\n",
+            r#"{"$set":{"messages":[{"id":"c","type":"user","content":"more"}]}}"#,
+            "\n",
+            r#"{"$rewindTo":"c"}"#,
+        );
+        let read = |text: &str| {
+            let mut session = Session::default();
+            let lines = text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines.for_each(|line| session.record(line));
+            session.turns("s", &Map::new()).1.items
+        };
+        assert_eq!(read(seed).len(), 2);
+        crate::mutate::each(&[seed], |text| drop(read(text)));
+    }
+}

@@ -256,3 +256,29 @@ fn outcome(block: &Value) -> (String, bool) {
     }
     (told.join("\n\n"), value["isError"] != true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_sessions_are_read_all_the_same() {
+        let seed = r#"[{"role":"user","created":1742933180,"content":[{"type":"text","text":"q"}]},
+            {"role":"assistant","content":[{"type":"toolRequest","id":"c","toolCall":{"status":"success","value":{"name":"ls"}}}]},
+            {"role":"user","content":[{"type":"toolResponse","id":"c","toolResult":{"value":[{"type":"text","text":"r"}]}}]},
+            {"role":"user","content":[{"type":"text","text":"s"}],"metadata":{"userVisible":false}}]"#;
+        let read = |text: &str| {
+            let messages = serde_json::from_str(text).unwrap_or_default();
+            let mut items = Vec::new();
+            let mut take = |_, item| {
+                items.push(item);
+                Ok(())
+            };
+            let about = json!({"name": "n"});
+            session("s", &about, messages, &mut Known::default(), &mut take).unwrap();
+            items
+        };
+        assert_eq!(read(seed).len(), 3);
+        crate::mutate::each(&[seed], |text| drop(read(text)));
+    }
+}

@@ -83,15 +83,24 @@ fn messages(
         }
         None
     };
-    // Newer sessions may be in a table of whole messages.
-    for table in ["message", "session_message"] {
+    // Newer sessions may be in a table of whole messages, and what waits to be said in one of its own.
+    for (table, query) in [
+        (
+            "message",
+            "SELECT * FROM message WHERE session_id = ? ORDER BY time_created, id",
+        ),
+        (
+            "session_message",
+            "SELECT * FROM session_message WHERE session_id = ? ORDER BY seq",
+        ),
+        (
+            "session_input",
+            "SELECT id, 'user' AS type, prompt AS data, time_created FROM session_input WHERE session_id = ? ORDER BY admitted_seq",
+        ),
+    ] {
         if !database.table_exists(None::<&str>, table)? {
             continue;
         }
-        let query = match table {
-            "message" => "SELECT * FROM message WHERE session_id = ? ORDER BY time_created, id",
-            _ => "SELECT * FROM session_message WHERE session_id = ? ORDER BY seq",
-        };
         each(database, query, Some(session), &mut |row| {
             if let Some(info) = read(&row) {
                 let id = text(&info, "id").to_owned();

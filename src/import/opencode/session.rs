@@ -362,3 +362,31 @@ fn usage(tokens: &Value) -> Option<Usage> {
         output_tokens: Some(output),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spoilt_sessions_are_read_all_the_same() {
+        let seed = r#"[{"id":"s","revert":{"messageID":"d"}},
+            {"id":"a","role":"user","time":{"created":1795000000000},"parts":[{"type":"text","text":"q"},{"type":"file","filename":"f"}]},
+            {"id":"b","parentID":"a","role":"assistant","tokens":{"input":1},"parts":[{"type":"tool","state":{"status":"error","error":"no"}}]},
+            {"id":"c","type":"shell","command":"ls"}, {"id":"d","role":"user","text":"more"}]"#;
+        let read = |text: &str| {
+            let mut values: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+            let info = values.drain(..values.len().min(1)).next();
+            let message = |info| Message {
+                info,
+                parts: Vec::new(),
+            };
+            let session = Session {
+                info: info.unwrap_or_default(),
+                messages: values.into_iter().map(message).collect(),
+            };
+            session.items()
+        };
+        assert_eq!(read(seed).len(), 3);
+        crate::mutate::each(&[seed], |text| drop(read(text)));
+    }
+}

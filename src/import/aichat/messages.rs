@@ -155,7 +155,7 @@ impl Entry<'_> {
         let is_rule = |line: &&str| line.trim_end() == RULE;
         if let [rest @ .., last] = lines
             && is_rule(last)
-            && rest.iter().any(|line| is_rule(&line))
+            && rest.iter().any(is_rule)
         {
             lines = rest;
         }

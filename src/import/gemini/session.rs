@@ -60,7 +60,9 @@ impl Session {
 
     fn about(&mut self, mut about: Map<String, Value>, message: fn(&mut Session, Value)) {
         if let Some(Value::Array(messages)) = about.remove("messages") {
-            messages.into_iter().for_each(|each| message(self, each));
+            for each in messages {
+                message(self, each);
+            }
         }
         self.about.extend(about);
     }

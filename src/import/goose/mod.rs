@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::files::{below, each_line, files, name, open, sqlite, text, time};
+use super::files::{below, each_line, files, name, open, sqlite, text};
 use super::{Item, Source, Take};
 use session::{is_typed, session};
 
@@ -35,7 +35,7 @@ impl Source for Goose {
             found.retain(|path| {
                 let inside = path.strip_prefix(&self.0).unwrap_or(path);
                 let is_log = inside.components().any(|part| part.as_os_str() == "logs");
-                !is_log && (name(path) == "sessions.db" || name(path).ends_with(".jsonl"))
+                !is_log && (is_lines(path) || name(path) == "sessions.db")
             });
         }
         if found.is_empty() {
@@ -44,13 +44,17 @@ impl Source for Goose {
         let mut known = Known::default();
         for path in found {
             take(NAME, Item::File(below(&self.0, &path)))?;
-            match path.extension().is_some_and(|known| known == "jsonl") {
+            match is_lines(&path) {
                 true => lines(&path, &mut known, take)?,
                 false => database(&path, &mut known, take)?,
             }
         }
         Ok(())
     }
+}
+
+fn is_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|known| known == "jsonl")
 }
 
 /// Holds what was read before.

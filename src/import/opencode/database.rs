@@ -137,11 +137,7 @@ fn each(
     take: &mut dyn FnMut(Map<String, Value>) -> Result<()>,
 ) -> Result<()> {
     let mut prepared = database.prepare(query)?;
-    let columns: Vec<String> = prepared
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
     let mut rows = prepared.query(rusqlite::params_from_iter(parameter))?;
     while let Some(row) = rows.next()? {
         let value = |(at, name): (usize, &String)| Ok((name.clone(), column(row, at)?));

@@ -98,7 +98,7 @@ fn window(text: &str, words: &[String], longest: usize) -> String {
         return line;
     }
     // A long word is seldom there by chance.
-    let first = |word: &&String| word.chars().count() > 3;
+    let first = |word: &&String| word.len() > 3;
     let lower = line.to_lowercase();
     let at = words
         .iter()

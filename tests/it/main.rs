@@ -56,3 +56,4 @@ mod talk;
 mod tools;
 mod transcripts;
 mod upkeep;
+mod words;

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 use lancedb::datafusion::functions::regex::expr_fn::regexp_like;
-use lancedb::expr::{DfExpr, col, lit};
+use lancedb::expr::{DfExpr, col, contains, lit};
 
 use super::score::Terms;
 use super::search::{Mode, SearchQuery};
 use crate::store::open::Store;
+use crate::store::tables::index::has_words;
 use crate::store::tables::{Filter, Order, Passage};
-use crate::store::vocabulary::Sample;
+use crate::store::vocabulary::{Sample, runs};
 
 /// How many passages with a phrase are compared, at least.
 const QUOTING: usize = 1_000;
+/// How many passages are compared where no index says which have most of the words.
+const LOOKED_THROUGH: usize = 4_000;
+/// Longer pieces of a script without blanks are sentences, which nobody has said as they stand; in bytes.
+const LONGEST_RUN: usize = 48;
 /// How many passages are read to learn how rare words are.
 const SAMPLED: usize = 1_000;
 
@@ -73,11 +78,8 @@ impl Store {
             if query.mode == Mode::Semantic {
                 return Ok(Vec::new());
             }
-            let text = terms.text();
-            self.passages
-                .matching("text", text, false, filter.clone(), &EMBEDDED, limit)
-                .await
-                .context("the full-text index cannot be searched")
+            let context = "the full-text index cannot be searched";
+            self.worded(query, terms, limit).await.context(context)
         };
         let (meaning, words) = tokio::join!(meaning, words);
         let meaning = match meaning {
@@ -100,11 +102,88 @@ impl Store {
         let meaning: Vec<_> = meaning
             .map(|(passage, cosine)| (passage, Some(cosine)))
             .collect();
-        let way = |passages: Vec<_>| Way {
-            complete: passages.len() < limit,
-            passages,
+        let mut ways = vec![Way {
+            complete: meaning.len() < limit,
+            passages: meaning,
+        }];
+        ways.extend(words.into_iter().map(|(passages, complete)| Way {
+            passages: compared(passages, vector),
+            complete,
+        }));
+        Ok(ways)
+    }
+
+    /// Returns passages with words of a query, and whether that is all.
+    async fn worded(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+        limit: usize,
+    ) -> Result<Vec<(Vec<Passage>, bool)>> {
+        let these = query.expr();
+        let found = match has_words(&self.passages, "text").await? {
+            true => self.indexed(terms, these, query.limit, limit).await?,
+            false => self.unindexed(terms, these, limit).await?,
         };
-        Ok(vec![way(meaning), way(compared(words, vector))])
+        Ok(vec![found])
+    }
+
+    /// Asks the index for words.
+    async fn indexed(
+        &self,
+        terms: &Terms,
+        filter: Option<DfExpr>,
+        wanted: usize,
+        limit: usize,
+    ) -> Result<(Vec<Passage>, bool)> {
+        let text = terms.text();
+        let found = self
+            .passages
+            .matching("text", text, false, filter.clone(), &EMBEDDED, limit);
+        let mut found = found.await?;
+        let complete = found.len() < limit;
+        // It cuts what has no blanks into the words of a dictionary, and they may not be those of the query.
+        let runs = terms.runs().iter();
+        let runs: Vec<&String> = runs.filter(|run| run.len() <= LONGEST_RUN).collect();
+        let has_runs = |passage: &&Passage| runs.iter().all(|run| passage.text.contains(*run));
+        if !runs.is_empty() && found.iter().filter(has_runs).count() < wanted {
+            let there = runs
+                .iter()
+                .map(|run| contains(col("text"), lit(run.as_str())));
+            let there = there.reduce(DfExpr::or);
+            let these = filter.into_iter().chain(there).reduce(DfExpr::and);
+            found.extend(self.latest(these, limit).await?);
+        }
+        Ok((found, complete))
+    }
+
+    /// Looks through the passages for words while there is no index: LanceDB would tell upper from lower case then, and find no word that
+    /// has no blanks around it.
+    async fn unindexed(
+        &self,
+        terms: &Terms,
+        filter: Option<DfExpr>,
+        limit: usize,
+    ) -> Result<(Vec<Passage>, bool)> {
+        let words: Vec<String> = terms.words().map(regex::escape).collect();
+        if words.is_empty() {
+            return Ok((Vec::new(), true));
+        }
+        let pattern = format!("(?i){}", words.join("|"));
+        let there = regexp_like(col("text"), lit(pattern), None);
+        let these = filter.into_iter().chain([there]).reduce(DfExpr::and);
+        let limit = limit.max(LOOKED_THROUGH);
+        let found = self.latest(these, limit).await?;
+        let complete = found.len() < limit;
+        Ok((found, complete))
+    }
+
+    /// Returns the latest passages that match.
+    async fn latest(&self, filter: Option<DfExpr>, limit: usize) -> Result<Vec<Passage>> {
+        let latest = Some(Order::Descending("timestamp"));
+        self.passages
+            .select(filter, &EMBEDDED, latest, Some(limit))
+            .await
     }
 
     /// Returns the passages with all phrases of a query; the latest, where there are too many.
@@ -115,19 +194,26 @@ impl Store {
         limit: usize,
         notices: &mut Vec<Error>,
     ) -> Result<Vec<Passage>> {
-        // The index knows words and not their order. That is enough where few passages have them all.
+        // The index knows words and not their order. That is enough where few passages have them all, and words are told apart by blanks.
         let phrases = terms.phrases().join(" ");
-        let matching =
-            self.passages
-                .matching("text", &phrases, true, query.expr(), &EMBEDDED, limit);
-        match matching.await {
-            Ok(mut found) => {
+        let asking = async {
+            if runs(&phrases).next().is_some() || !has_words(&self.passages, "text").await? {
+                return Ok(None);
+            }
+            let found =
+                self.passages
+                    .matching("text", &phrases, true, query.expr(), &EMBEDDED, limit);
+            found.await.map(Some)
+        };
+        match asking.await {
+            Ok(Some(mut found)) => {
                 let complete = found.len() < limit;
                 found.retain(|passage| terms.has_phrases(&passage.text));
                 if complete && !found.is_empty() {
                     return Ok(found);
                 }
             }
+            Ok(None) => {}
             Err(error) => note(
                 notices,
                 error.context(
@@ -135,17 +221,14 @@ impl Store {
                 ),
             ),
         }
-        // Common words, parts of words, and words that the index leaves out, such as `to be or not to be`.
+        // Common words, and parts of words.
         let there = terms.phrases().iter().map(|phrase| {
             let words: Vec<String> = phrase.split(' ').map(regex::escape).collect();
             let pattern = format!("(?i){}", words.join(r"\s+"));
             regexp_like(col("text"), lit(pattern), None)
         });
         let filter = query.expr().into_iter().chain(there).reduce(DfExpr::and);
-        let latest = Some(Order::Descending("timestamp"));
-        self.passages
-            .select(filter, &EMBEDDED, latest, Some(limit))
-            .await
+        self.latest(filter, limit).await
     }
 
     /// Returns how rare words are in what the filter's user said. Read again when the history has grown by a quarter.

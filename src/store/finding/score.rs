@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::store::embedding::ends;
-use crate::store::vocabulary::{Sample, parts, words};
+use crate::store::vocabulary::{Sample, parts, runs, words};
 
 /// How much the shared words weigh beside the meaning. On the evaluation set anything from 0.5 to 0.8 does equally well.
 const WORDS: f32 = 0.6;
@@ -28,6 +28,8 @@ pub struct Terms {
     words: Vec<(String, f32)>,
     /// What must be there as it stands, in lower case with single blanks.
     phrases: Vec<String>,
+    /// What is in scripts without blanks, each piece as it stands.
+    runs: Vec<String>,
     /// Words that look like names: with a capital or a digit.
     names: HashSet<String>,
 }
@@ -41,18 +43,23 @@ impl Terms {
         let all = all.map(|word| (word.clone(), sample.weight(&word)));
         let mut all: Vec<(String, f32)> = all.collect();
         let mut text = ends.to_string();
+        let mut runs: Vec<String> = runs(&ends).map(|run| run.as_str().to_owned()).collect();
+        runs.sort_unstable();
+        runs.dedup();
         if all.len() > MOST_WORDS {
             all.sort_by(|(_, a), (_, b)| b.total_cmp(a));
             all.truncate(MOST_WORDS);
-            let rarest: Vec<&str> = all.iter().map(|(word, _)| word.as_str()).collect();
-            text = rarest.join(" ");
+            let rarest = all.iter().map(|(word, _)| word).chain(&runs);
+            text = rarest.map(String::as_str).collect::<Vec<_>>().join(" ");
         }
         let names = parts(&ends)
+            .into_iter()
             .filter(|word| word.contains(|c: char| c.is_uppercase() || c.is_ascii_digit()));
         Terms {
             text,
             words: all,
             phrases: if quoted { phrases(query) } else { Vec::new() },
+            runs,
             names: names.map(str::to_lowercase).collect(),
         }
     }
@@ -70,6 +77,11 @@ impl Terms {
     /// Returns what must be there as it stands.
     pub fn phrases(&self) -> &[String] {
         &self.phrases
+    }
+
+    /// Returns the pieces in scripts without blanks.
+    pub fn runs(&self) -> &[String] {
+        &self.runs
     }
 
     /// Returns whether a text has every phrase.

@@ -6,10 +6,11 @@ use std::panic::AssertUnwindSafe;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use lancedb::DistanceType;
-use lancedb::index::Index;
 use lancedb::index::scalar::{BTreeIndexBuilder, BitmapIndexBuilder, FtsIndexBuilder};
 use lancedb::index::vector::IvfRqIndexBuilder;
+use lancedb::index::{Index, IndexConfig, IndexType};
 use lancedb::table::{OptimizeAction, OptimizeOptions};
+use serde_json::Value;
 
 use super::table::{Record, Table};
 
@@ -44,7 +45,7 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
         };
         let is_known = known
             .iter()
-            .any(|index| index.columns.iter().any(|known| known == column));
+            .any(|index| index.columns.iter().any(|known| known == column) && is_current(index));
         // Making one again would build it anew.
         if rows < least || is_known {
             continue;
@@ -52,7 +53,7 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
         let index = match kind {
             Kind::Ordered => Index::BTree(BTreeIndexBuilder::default()),
             Kind::Few => Index::Bitmap(BitmapIndexBuilder::default()),
-            Kind::Words => Index::FTS(FtsIndexBuilder::default()),
+            Kind::Words => Index::FTS(words()),
             Kind::Meaning => {
                 let vectors = IvfRqIndexBuilder::default().distance_type(DistanceType::Cosine);
                 Index::IvfRq(vectors)
@@ -78,6 +79,35 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
         result = result.and(update(table, others).await.map_err(Into::into));
     }
     result
+}
+
+/// Says how texts are cut into words: also those without blanks; none is left out because it is long, as hashes are, or common, as
+/// what is common in one language is a name in another.
+fn words() -> FtsIndexBuilder {
+    FtsIndexBuilder::default()
+        .base_tokenizer("icu/split".to_owned())
+        .max_token_length(None)
+        .remove_stop_words(false)
+}
+
+/// Returns whether an index is as it would be made now: an earlier program may have cut texts otherwise.
+pub fn is_current(index: &IndexConfig) -> bool {
+    let made = index.index_details.as_deref();
+    let made: Option<Value> = made.and_then(|made| serde_json::from_str(made).ok());
+    let wanted = serde_json::to_value(words()).unwrap_or_default();
+    let cut = ["base_tokenizer", "max_token_length", "remove_stop_words"];
+    // What says nothing cannot be told apart.
+    index.index_type != IndexType::FTS
+        || made.is_none_or(|made| cut.iter().all(|name| made[name] == wanted[name]))
+}
+
+/// Returns whether the words of a column are indexed.
+pub async fn has_words<R: Record>(table: &Table<R>, column: &str) -> Result<bool> {
+    let known = table.inner.list_indices().await?;
+    let is_of_words = |index: &IndexConfig| {
+        index.index_type == IndexType::FTS && index.columns.iter().any(|known| known == column)
+    };
+    Ok(known.iter().any(is_of_words))
 }
 
 /// Brings indices up to date, in one commit.

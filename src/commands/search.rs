@@ -9,7 +9,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
 )]
 pub struct Args {
     /// What to look for
@@ -22,7 +22,7 @@ pub struct Args {
         value_enum,
         value_delimiter = ',',
         hide_possible_values = true,
-        long_help = "Look only into these, separated by commas: query, response, thought, observation, fact"
+        long_help = "Look only into these, separated by commas: query, response, thought, action, observation, fact"
     )]
     sources: Vec<Origin>,
     /// How to look: hybrid (by meaning and by words), semantic, or text

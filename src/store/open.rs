@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -106,6 +106,8 @@ pub struct Store {
     pub(in crate::store) id: String,
     /// The version of its layout, as it was opened.
     pub(in crate::store) layout: u64,
+    /// Whether rows of an earlier program still lack what this one writes.
+    pub(in crate::store) is_behind: Arc<AtomicBool>,
     /// How often something had been erased when the embedding model was found to be the store's.
     pub(in crate::store) checked: Arc<AtomicU64>,
     /// Which step of a removal this process is doing; 0, if none.
@@ -165,6 +167,7 @@ impl Store {
             locks,
             id: known.store_id,
             layout: known.layout,
+            is_behind: Arc::new(AtomicBool::new(known.is_behind)),
             removing: Arc::default(),
             sampled: Arc::default(),
             catches_up: Arc::default(),
@@ -221,6 +224,13 @@ impl Store {
             .await?
             .context("cannot bring the tables to the disk")?;
         *synced = now;
+        Ok(())
+    }
+
+    /// Takes note of whether rows lack what this program writes.
+    pub(in crate::store) async fn set_behind(&self, is_behind: bool) -> Result<()> {
+        registry::set_behind(&self.connection, &self.locks, is_behind).await?;
+        self.is_behind.store(is_behind, Ordering::SeqCst);
         Ok(())
     }
 

@@ -132,7 +132,14 @@ async fn a_store_of_the_first_program_is_opened_whole_and_brought_up_to_date() {
     assert_eq!(counted, json!([[9, 0, 0, 0, 0, 0]]));
     assert_eq!(version(&home).await, json!("2"));
     assert_eq!(rows(&home, &known).await, before);
-    assert_eq!(finding(&home, "layout", &[])["state"], "fine");
+    let left = finding(&home, "layout", &[]);
+    assert!(
+        left["detail"]
+            .as_str()
+            .unwrap()
+            .contains("turns whose tool calls"),
+        "{left}"
+    );
     assert_eq!(finding(&home, "rows", &[])["state"], "fine");
 
     // What is said from now on has them.
@@ -146,8 +153,19 @@ async fn a_store_of_the_first_program_is_opened_whole_and_brought_up_to_date() {
         (&turn["folder"], &turn["branch"]),
         (&json!(work), &json!("main"))
     );
-    let places = "SELECT folder, branch FROM interactions WHERE folder IS NOT NULL";
+    let places =
+        "SELECT folder, branch FROM interactions WHERE folder IS NOT NULL ORDER BY timestamp";
+    let folder = std::fs::canonicalize(home.folder()).unwrap();
     assert_eq!(sql(&home, places), json!([[work, "main"]]));
+
+    // What was done in turns of before is found by now, or behind the next chat.
+    home.allm()
+        .args(["chat", "-p", "offline", "once more"])
+        .run()
+        .ok();
+    assert_eq!(finding(&home, "layout", &[])["state"], "fine");
+    let calls = "SELECT count(*) > 1, count(embedding) FROM passages WHERE source = 'action'";
+    assert_eq!(sql(&home, calls), json!([[true, 0]]));
 
     // They are moved along, and an export without them is still taken.
     let run = home.allm().args(["export", "--all-users"]);
@@ -162,7 +180,7 @@ async fn a_store_of_the_first_program_is_opened_whole_and_brought_up_to_date() {
         })
         .collect();
     for (export, place) in [
-        (export, json!([[work, "main"]])),
+        (export, json!([[work, "main"], [folder, null]])),
         (plain.join("\n"), json!([])),
     ] {
         let copy = Home::new();
@@ -170,7 +188,7 @@ async fn a_store_of_the_first_program_is_opened_whole_and_brought_up_to_date() {
         run.stdin(&export).run().ok();
         assert_eq!(
             sql(&copy, "SELECT count(*) FROM interactions"),
-            json!([[10]])
+            json!([[11]])
         );
         assert_eq!(sql(&copy, places), place);
     }

@@ -40,7 +40,7 @@ async fn a_grown_history_is_indexed_and_what_comes_later_is_found_at_once() {
     };
     assert_eq!(
         unindexed().await,
-        [("interactions", 1_200), ("passages", 2_640)]
+        [("interactions", 1_200), ("passages", 2_760)]
     );
     store.maintain().await.unwrap();
     assert_eq!(unindexed().await, [("interactions", 0), ("passages", 0)]);

@@ -10,7 +10,7 @@ use super::score::Terms;
 use super::search::{Mode, SearchQuery};
 use crate::store::open::Store;
 use crate::store::tables::index::has_words;
-use crate::store::tables::{Filter, Order, Passage};
+use crate::store::tables::{Filter, Order, Origin, Passage};
 use crate::store::vocabulary::{Sample, runs};
 
 /// How many passages with a phrase are compared, at least.
@@ -113,19 +113,26 @@ impl Store {
         Ok(ways)
     }
 
-    /// Returns passages with words of a query, and whether that is all.
+    /// Returns passages with words of a query, those of actions apart, and of each whether that is all: many actions are short and would
+    /// leave no room for what was said.
     async fn worded(
         &self,
         query: &SearchQuery,
         terms: &Terms,
         limit: usize,
     ) -> Result<Vec<(Vec<Passage>, bool)>> {
-        let these = query.expr();
-        let found = match has_words(&self.passages, "text").await? {
-            true => self.indexed(terms, these, query.limit, limit).await?,
-            false => self.unindexed(terms, these, limit).await?,
-        };
-        Ok(vec![found])
+        let is_indexed = has_words(&self.passages, "text").await?;
+        let action = || lit(Origin::Action.as_str());
+        let (said, done) = (col("source").not_eq(action()), col("source").eq(action()));
+        let mut ways = Vec::new();
+        for these in [said, done] {
+            let these = query.expr().into_iter().chain([these]).reduce(DfExpr::and);
+            ways.push(match is_indexed {
+                true => self.indexed(terms, these, query.limit, limit).await?,
+                false => self.unindexed(terms, these, limit).await?,
+            });
+        }
+        Ok(ways)
     }
 
     /// Asks the index for words.

@@ -5,8 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::candidates::Way;
 use super::score::{Score, Terms};
 use super::search::{Mode, SearchQuery};
-use crate::store::tables::Passage;
+use crate::store::tables::{Origin, Passage};
 use crate::store::vocabulary::Sample;
+
+/// What the words count that a model has done something with, beside those that were said: each `ls` has the words of many questions.
+const DONE: f32 = 0.9;
 
 /// Holds the best passage of each interaction, best first.
 pub struct Ranked {
@@ -23,7 +26,10 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
     let compares = all().any(|(_, similarity)| similarity.is_some());
     let score = |(passage, similarity): &(Passage, Option<f32>)| Score {
         similarity: *similarity,
-        share: (query.mode != Mode::Semantic).then(|| terms.share(&passage.text)),
+        share: (query.mode != Mode::Semantic).then(|| {
+            let counts_less = passage.origin() == Some(Origin::Action) && !query.asks_for_actions();
+            terms.share(&passage.text) * if counts_less { DONE } else { 1.0 }
+        }),
         compares,
     };
     let is_shown = |score: Score| match query.min_score {

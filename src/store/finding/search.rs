@@ -68,6 +68,11 @@ impl SearchQuery {
         }
     }
 
+    /// Returns whether what a model has done counts as much as what was said: somebody asks for it.
+    pub(super) fn asks_for_actions(&self) -> bool {
+        self.sources.contains(&Origin::Action)
+    }
+
     /// Returns the condition on passages.
     pub(super) fn expr(&self) -> Option<DfExpr> {
         let sources = self.sources.iter().map(|source| lit(source.as_str()));

@@ -1,9 +1,11 @@
 //! Everything out of the store, as JSON Lines: one row a line, nothing left out but vectors, which can be made again.
 
 use std::collections::HashSet;
+use std::io::BufRead;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures::StreamExt;
 use lancedb::expr::DfExpr;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::store::open::Store;
 use crate::store::tables::context::{Sent, base};
+use crate::store::tables::registry::SCHEMA_VERSION;
 use crate::store::tables::{
     Filter, Interaction, Passage, ReactCycle, Record, Session, Table, User,
 };
@@ -62,6 +65,9 @@ pub struct Header {
     pub format: u64,
     pub embedder: String,
     pub vectors: bool,
+    /// The layout of the tables that the rows are from; absent in exports of before.
+    #[serde(default)]
+    pub layout: u64,
 }
 
 /// Counts rows.
@@ -94,6 +100,10 @@ impl Store {
             format: FORMAT,
             embedder: self.options.embedder.name(),
             vectors,
+            layout: match self.is_behind.load(Ordering::SeqCst) {
+                true => 0,
+                false => SCHEMA_VERSION,
+            },
         }))?;
         let (users, sessions) = self.owners(filter).await?;
         let everything = filter.is_whole();
@@ -230,6 +240,32 @@ pub fn row(line: &str) -> Result<Row> {
         bail!("`{}` is no id", id.escape_debug());
     }
     Ok(row)
+}
+
+/// Returns the sessions that were there before a moment and after it.
+pub fn astride(lines: impl BufRead, moment: DateTime<Utc>) -> Result<HashSet<String>> {
+    #[derive(Deserialize)]
+    struct Turn {
+        r#type: String,
+        session_id: String,
+        timestamp: DateTime<Utc>,
+    }
+    let (mut before, mut after) = (HashSet::new(), HashSet::new());
+    for line in lines.lines() {
+        let line = line.context("cannot read the export")?;
+        let Ok(turn) = serde_json::from_str::<Turn>(&line) else {
+            continue;
+        };
+        if turn.r#type == "interaction" {
+            let side = match turn.timestamp < moment {
+                true => &mut before,
+                false => &mut after,
+            };
+            side.insert(turn.session_id);
+        }
+    }
+    before.retain(|id| after.contains(id));
+    Ok(before)
 }
 
 #[cfg(test)]

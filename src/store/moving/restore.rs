@@ -6,12 +6,12 @@ use std::io::BufRead;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use lancedb::expr::{col, lit};
-use serde::Deserialize;
 
 use super::Moved;
-use super::dump::{FORMAT, Header, Row, row};
+use super::dump::{FORMAT, Header, Row, astride, row};
 use crate::store::open::Store;
 use crate::store::tables::context::{Sent, base};
+use crate::store::tables::registry::SCHEMA_VERSION;
 use crate::store::tables::{
     Interaction, Me, Passage, ReactCycle, Record, Session, Table, User, one_of, username,
 };
@@ -73,6 +73,7 @@ impl Store {
             how,
             cut: Vec::new(),
             wanted: HashSet::new(),
+            is_behind: false,
             held: HashMap::new(),
             users: HashMap::new(),
             moved: Moved::default(),
@@ -91,6 +92,8 @@ impl Store {
             let row = row(&text).with_context(|| format!("line {number} is no row"))?;
             if let Row::Allm(header) = &row {
                 self.check(header)?;
+                restoring.is_behind = header.layout < SCHEMA_VERSION;
+                restoring.take_note().await?;
                 begun = true;
             } else if !begun {
                 bail!("the first line does not say that this is an export of allm");
@@ -143,32 +146,6 @@ impl Store {
     }
 }
 
-/// Returns the sessions that were there before a moment and after it.
-fn astride(lines: impl BufRead, moment: DateTime<Utc>) -> Result<HashSet<String>> {
-    #[derive(Deserialize)]
-    struct Turn {
-        r#type: String,
-        session_id: String,
-        timestamp: DateTime<Utc>,
-    }
-    let (mut before, mut after) = (HashSet::new(), HashSet::new());
-    for line in lines.lines() {
-        let line = line.context("cannot read the export")?;
-        let Ok(turn) = serde_json::from_str::<Turn>(&line) else {
-            continue;
-        };
-        if turn.r#type == "interaction" {
-            let side = match turn.timestamp < moment {
-                true => &mut before,
-                false => &mut after,
-            };
-            side.insert(turn.session_id);
-        }
-    }
-    before.retain(|id| after.contains(id));
-    Ok(before)
-}
-
 struct Restoring<'s> {
     store: &'s Store,
     how: Restore<'s>,
@@ -179,6 +156,8 @@ struct Restoring<'s> {
     /// The sessions that turns were brought back of, and those of which none was yet.
     wanted: HashSet<String>,
     held: HashMap<String, Session>,
+    /// Whether the rows may lack what this program writes.
+    is_behind: bool,
     /// What a user's id is here, where the user was there already.
     users: HashMap<String, String>,
     moved: Moved,
@@ -190,6 +169,14 @@ struct Restoring<'s> {
 }
 
 impl Restoring<'_> {
+    /// Has upkeep look for rows that lack something.
+    async fn take_note(&self) -> Result<()> {
+        match self.is_behind && !self.how.dry_run {
+            true => self.store.set_behind(true).await,
+            false => Ok(()),
+        }
+    }
+
     async fn add(&mut self, row: Row) -> Result<()> {
         match row {
             Row::User(user) => self.user(user).await?,
@@ -355,6 +342,8 @@ impl Restoring<'_> {
             self.flush_much().await?;
         }
         self.flush().await?;
+        // It may have looked already when there were only some of them.
+        self.take_note().await?;
         self.store.sync(None).await?;
         Ok(self.moved)
     }

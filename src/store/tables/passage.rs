@@ -15,6 +15,7 @@ pub enum Origin {
     Query,
     Response,
     Thought,
+    Action,
     Observation,
     Fact,
 }
@@ -26,6 +27,7 @@ impl Origin {
             Origin::Query => "query",
             Origin::Response => "response",
             Origin::Thought => "thought",
+            Origin::Action => "action",
             Origin::Observation => "observation",
             Origin::Fact => "fact",
         }
@@ -38,6 +40,8 @@ impl Origin {
             Origin::Query | Origin::Response => 128,
             Origin::Thought | Origin::Fact => 1_024,
             Origin::Observation => 32,
+            // The model knows sentences: of commands, paths and ids it makes nothing, and an agent leaves dozens of them a turn.
+            Origin::Action => 0,
         }
     }
 
@@ -45,7 +49,7 @@ impl Origin {
     pub fn is_said(self) -> bool {
         match self {
             Origin::Query | Origin::Response | Origin::Fact => true,
-            Origin::Thought | Origin::Observation => false,
+            Origin::Thought | Origin::Action | Origin::Observation => false,
         }
     }
 }

@@ -76,51 +76,52 @@ pub async fn check(
     }
     let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let entries = entries(&table).await?;
-    match layout(&entries, place)? {
-        Some(layout) => {
-            let embedding = read(&entries)?;
-            if embedding.model != embedder || embedding.unfinished {
-                return Err(anyhow::Error::new(mismatch(place, &embedding, embedder)));
-            }
-            let known = value(&entries, STORE_ID);
-            let store_id = if let Some(id) = known.as_ref().and_then(Value::as_str) {
-                id.to_owned()
-            } else {
-                // It was made before stores had one.
-                let id = new_id();
-                table.add(&[entry(STORE_ID, &json!(id))]).await?;
-                id
-            };
-            Ok(Known {
-                dimension: embedding.dimension,
-                store_id,
-                layout,
-            })
+    if let Some(layout) = layout(&entries, place)? {
+        let embedding = read(&entries)?;
+        if embedding.model != embedder || embedding.unfinished {
+            return Err(anyhow::Error::new(mismatch(place, &embedding, embedder)));
         }
-        None => {
-            let (dimension, store_id) = (dimension()?, new_id());
-            let now = Utc::now();
-            // One commit: a store has either all of these or none.
-            let entries = [
-                entry(LAYOUT, &json!(SCHEMA_VERSION)),
-                entry(
-                    EMBEDDING,
-                    &json!({"model": embedder, "dimension": dimension}),
-                ),
-                entry(STORE_ID, &json!(store_id)),
-                entry("created_at", &json!(now.to_rfc3339())),
-            ];
-            table.add(&entries).await?;
-            Ok(Known {
-                dimension,
-                store_id,
-                layout: SCHEMA_VERSION,
-            })
-        }
+        let known = value(&entries, STORE_ID);
+        let store_id = if let Some(id) = known.as_ref().and_then(Value::as_str) {
+            id.to_owned()
+        } else {
+            // It was made before stores had one.
+            let id = new_id();
+            table.add(&[entry(STORE_ID, &json!(id))]).await?;
+            id
+        };
+        Ok(Known {
+            dimension: embedding.dimension,
+            store_id,
+            layout,
+            is_behind: is_behind(&entries),
+        })
+    } else {
+        let (dimension, store_id) = (dimension()?, new_id());
+        let now = Utc::now();
+        // One commit: a store has either all of these or none.
+        let entries = [
+            entry(LAYOUT, &json!(SCHEMA_VERSION)),
+            entry(ROWS, &json!(SCHEMA_VERSION)),
+            entry(
+                EMBEDDING,
+                &json!({"model": embedder, "dimension": dimension}),
+            ),
+            entry(STORE_ID, &json!(store_id)),
+            entry("created_at", &json!(now.to_rfc3339())),
+        ];
+        table.add(&entries).await?;
+        Ok(Known {
+            dimension,
+            store_id,
+            layout: SCHEMA_VERSION,
+            is_behind: false,
+        })
     }
 }
 
 const LAYOUT: &str = "schema_version";
+const ROWS: &str = "rows_version";
 const EMBEDDING: &str = "embedding";
 const STORE_ID: &str = "store_id";
 
@@ -132,6 +133,13 @@ pub struct Known {
     pub store_id: String,
     /// The version of its layout.
     pub layout: u64,
+    /// Whether rows of an earlier program still lack what this one writes.
+    pub is_behind: bool,
+}
+
+fn is_behind(entries: &[Entry]) -> bool {
+    let rows = value(entries, ROWS).and_then(|version| version.as_u64());
+    rows.is_none_or(|version| version < SCHEMA_VERSION)
 }
 
 /// Returns the version of a store's layout; nothing, where the place is empty.
@@ -153,6 +161,17 @@ pub async fn set_layout(connection: &Connection, locks: &Locks) -> Result<()> {
     let table: Table<Entry> = Table::open(connection, 0, locks).await?;
     let layout = entry(LAYOUT, &json!(SCHEMA_VERSION));
     table.replace(&[layout]).await
+}
+
+/// Says whether rows lack what this program writes.
+pub async fn set_behind(connection: &Connection, locks: &Locks, is_behind: bool) -> Result<()> {
+    let table: Table<Entry> = Table::open(connection, 0, locks).await?;
+    let version = if is_behind { 0 } else { SCHEMA_VERSION };
+    let rows = [entry(ROWS, &json!(version))];
+    match value(&entries(&table).await?, ROWS) {
+        Some(_) => table.replace(&rows).await,
+        None => table.add(&rows).await,
+    }
 }
 
 /// Says what made the vectors of a store.

@@ -69,7 +69,7 @@ pub async fn examine(mut options: Options, fix: bool, agree: Agree<'_>) -> Vec<F
     };
     match store {
         Ok(Some(store)) => {
-            findings.push(found("layout", store.layout().await));
+            findings.push(found("layout", store.layout(fix).await));
             findings.push(found("removal", store.removals().await));
             findings.push(found("journal", store.journal(fix).await));
             findings.push(found("indices", store.indices(fix).await));

@@ -36,15 +36,29 @@ impl Store {
         Ok(self.interactions.lacking().await?.len())
     }
 
-    /// Says what is still to be done to the tables of an earlier program.
-    pub(super) async fn layout(&self) -> Result<Finding> {
+    /// Says what is still to be done to a store that an earlier program has made; with `fix` it is done.
+    pub(super) async fn layout(&self, fix: bool) -> Result<Finding> {
         let (what, lacking) = ("layout", self.lacking().await?);
-        if lacking == 0 {
+        let left = self.left().await?;
+        if lacking == 0 && left.is_empty() {
             return Ok(Finding::new(what, State::Fine, "up to date"));
         }
-        let detail = format!(
-            "of an earlier program: {lacking} columns are added by whoever opens the store next"
-        );
+        if fix {
+            let mut upkeep = self.locks.upkeep().await?;
+            self.set_behind(true).await?;
+            self.tidy_up(&mut upkeep).await?;
+            let detail = format!("brought up to date: {}", left.join(", "));
+            return Ok(Finding::new(what, State::Fixed, detail));
+        }
+        let mut detail = "of an earlier program".to_owned();
+        if lacking > 0 {
+            let columns = format!(": {lacking} columns are added by whoever opens the store next");
+            detail.push_str(&columns);
+        }
+        if !left.is_empty() {
+            let left = format!("; upkeep goes on with {}", left.join(", "));
+            detail.push_str(&left);
+        }
         Ok(Finding::new(what, State::Odd, detail))
     }
 }

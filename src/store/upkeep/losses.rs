@@ -61,7 +61,7 @@ impl Losses {
         excused.extend(removed.iter().map(String::as_str));
         let there: HashSet<&str> = turns.iter().map(|turn| &*turn.interaction_id).collect();
         let is_done = |cited: &&Cited| {
-            [Origin::Thought, Origin::Observation]
+            [Origin::Thought, Origin::Action, Origin::Observation]
                 .map(Origin::as_str)
                 .contains(&&*cited.source)
         };

@@ -26,6 +26,9 @@ const KEPT: Kept = Kept {
 impl Store {
     /// Returns whether it is time for [`Store::maintain`].
     pub async fn is_maintenance_due(&self) -> bool {
+        if self.is_behind.load(Ordering::SeqCst) {
+            return true;
+        }
         // The number of the version grows by one with each turn, whichever process records it.
         let version = self.interactions.inner.version().await;
         version.is_ok_and(|version| version >= self.locks.tidied() + EVERY)
@@ -67,6 +70,8 @@ impl Store {
             self.sweep().await?;
         }
         drop(alone);
+        // What of it cannot be done now keeps nothing else from being done.
+        let brought_up = self.bring_up().await;
         // First the indices: what they cover is put together with what they do not only then.
         index::maintain(
             &self.passages,
@@ -104,7 +109,8 @@ impl Store {
         let version = self.interactions.inner.version().await?;
         upkeep.remember(version)?;
         self.catches_up.store(false, Ordering::SeqCst);
-        Ok(())
+        brought_up?;
+        self.is_up_to_date().await
     }
 
     /// Removes old versions, and the files that belong to none.

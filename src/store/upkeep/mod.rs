@@ -1,5 +1,6 @@
 //! Keeps the tables quick, sound and no larger than they have to be, and forgets.
 
+mod behind;
 mod compaction;
 mod doctor;
 mod erase;

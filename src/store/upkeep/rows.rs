@@ -139,7 +139,7 @@ pub async fn ids<R: Record>(table: &Table<R>, column: &str) -> Result<HashSet<St
 }
 
 /// Returns a turn as it was when it was recorded, as far as its passages are concerned.
-fn again(interaction: Interaction, cycles: &[ReactCycle]) -> Turn {
+pub fn again(interaction: Interaction, cycles: &[ReactCycle]) -> Turn {
     let cycle = cycles
         .iter()
         .find(|cycle| cycle.interaction_id == interaction.interaction_id);

@@ -1,5 +1,6 @@
 //! A turn on its way into the tables: into the journal while it runs, into LanceDB when it has ended.
 
+mod actions;
 mod coming;
 mod facts;
 mod gone;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::{Error, Result};
 
-use super::Turn;
+use super::{Turn, actions};
+use crate::conversation::ToolCall;
 use crate::store::open::Store;
 use crate::store::tables::{Interaction, Origin, Passage};
 use crate::store::words::new_id;
@@ -13,6 +14,9 @@ use crate::store::words::new_id;
 const LONGEST_OBSERVATION: usize = 64 << 10;
 /// The most passages that are made of one observation.
 const PASSAGES_OF_OBSERVATION: usize = 64;
+/// The same of what a model has done, where a whole file may be written.
+const LONGEST_ACTION: usize = 256 << 10;
+const PASSAGES_OF_ACTION: usize = 512;
 /// How many passages of one observation get a vector, as long as those of the turn are not used up.
 const EMBEDDED_OF_OBSERVATION: usize = 4;
 
@@ -26,11 +30,16 @@ pub fn findable(turn: &Turn) -> Vec<(Origin, String)> {
     texts.extend(facts.map(|fact| (Origin::Fact, fact.clone())));
     for step in &turn.steps {
         texts.push((Origin::Thought, step.thought.clone()));
-        let quotes = step
-            .action
-            .as_ref()
-            .is_some_and(|action| turn.quoting.contains(&action.name));
-        if !quotes {
+        let quotes = |action: &ToolCall| turn.quoting.contains(&action.name);
+        if !step.action.as_ref().is_some_and(quotes) {
+            if let Some(done) = step.action.as_ref().map(actions::text) {
+                let done = crate::tools::shorten(&done, LONGEST_ACTION).into_owned();
+                let done = (Origin::Action, done);
+                // What was done again and again is found once.
+                if !texts.contains(&done) {
+                    texts.push(done);
+                }
+            }
             let seen = crate::tools::shorten(&step.observation, LONGEST_OBSERVATION);
             texts.push((Origin::Observation, seen.into_owned()));
         }
@@ -128,6 +137,7 @@ impl Places {
     ) -> Vec<Passage> {
         let (most, embedded) = match origin {
             Origin::Observation => (PASSAGES_OF_OBSERVATION, EMBEDDED_OF_OBSERVATION),
+            Origin::Action => (PASSAGES_OF_ACTION, 0),
             _ => (usize::MAX, usize::MAX),
         };
         let taken = self.0.entry(origin).or_default();

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
+use super::which::Which;
 use crate::chat::Memory;
 use crate::store::{Filter, Interaction, Whom};
 use crate::timeframe::{self as time, Zone};
@@ -80,6 +81,8 @@ pub struct Found {
     whose: Whose,
     #[command(flatten)]
     when: When,
+    #[command(flatten)]
+    which: Box<Which>,
     /// Show at most this many results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     limit: Option<u16>,
@@ -102,7 +105,9 @@ impl Found {
             (Some(from), Some(until)) => ui.note(&format!("only from {from} to {until}")),
             (None, None) => {}
         }
-        memory.filter(self.whose.whom(), from, until).await
+        self.which.say(ui);
+        let filter = memory.filter(self.whose.whom(), from, until).await?;
+        self.which.narrow(filter, memory).await
     }
 
     pub fn limit(&self, default: usize) -> usize {

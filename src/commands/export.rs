@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::arguments::{When, Whose};
 use super::spool::Spool;
+use super::which::Which;
 use crate::chat::{Chat, Memory};
 use crate::config::{path, variable};
 use crate::export::{self, Address, Form, Protocol, Receiver, Sent};
@@ -56,6 +57,8 @@ pub struct Args {
     whose: Whose,
     #[command(flatten)]
     when: When,
+    #[command(flatten)]
+    which: Box<Which>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -71,7 +74,7 @@ impl Args {
     /// Returns whether all that there is is asked for.
     fn is_bare(&self) -> bool {
         let when = self.when.from.is_some() || self.when.to.is_some();
-        self.session.is_none() && !self.whose.is_given() && !when
+        self.session.is_none() && !self.whose.is_given() && !when && !self.which.is_given()
     }
 
     fn format(&self, otherwise: Format) -> Format {
@@ -104,7 +107,8 @@ pub async fn in_chat(mut args: Args, chat: &Chat, ui: &Ui) -> Result<()> {
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let (from, until) = args.when.bounds(memory.zone)?;
-    let mut filter = memory.filter(args.whose.whom(), from, until).await?;
+    let filter = memory.filter(args.whose.whom(), from, until).await?;
+    let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {
         let session = memory.store.session(&filter, session).await?;
         filter = filter.in_session(&session.session_id);

@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::arguments::{When, Whose};
 use super::export;
+use super::which::Which;
 use crate::chat::Memory;
 use crate::store::{Filter, Outline, Whom, now};
 use crate::timeframe::{self, Zone};
@@ -17,7 +18,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /forget 3f2a9c1e\n  /forget --session 8c1d20aa --dry-run\n  /forget --match \"the offer to Acme\" --since 2025-09-01\n\nWhat is forgotten is in no file of the store any more. It is exported first, unless you say --no-backup. A conversation that is open in another shell knows it until it ends there."
+    after_help = "Examples:\n  /forget 3f2a9c1e\n  /forget --session 8c1d20aa --dry-run\n  /forget --match \"the offer to Acme\" --since 2025-09-01\n  /forget --folder ~/work/secret --dry-run\n\nWhat is forgotten is in no file of the store any more. It is exported first, unless you say --no-backup. A conversation that is open in another shell knows it until it ends there."
 )]
 pub struct ForgetArgs {
     /// The interactions
@@ -32,6 +33,8 @@ pub struct ForgetArgs {
     whose: Whose,
     #[command(flatten)]
     when: When,
+    #[command(flatten)]
+    which: Box<Which>,
     #[command(flatten)]
     how: How,
 }
@@ -66,11 +69,15 @@ struct How {
 /// Forgets interactions. Returns whether any is gone.
 pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
     let (from, until) = args.when.bounds(memory.zone)?;
-    let narrow = args.matching.is_some() || args.session.is_some() || args.whose.is_given();
-    if args.ids.is_empty() && !narrow && from.is_none() && until.is_none() {
-        bail!("say what to forget: ids, or --match, --session, --from, --to, --user");
+    let said = args.matching.is_some() || args.session.is_some() || args.whose.is_given();
+    let narrow = said || args.which.is_given() || from.is_some() || until.is_some();
+    if args.ids.is_empty() && !narrow {
+        bail!(
+            "say what to forget: ids, or --match, --session, --from, --to, --user, --folder, --source, --model, --provider, --status, --tool"
+        );
     }
-    let mut filter = memory.filter(args.whose.whom(), from, until).await?;
+    let filter = memory.filter(args.whose.whom(), from, until).await?;
+    let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {
         let session = memory.store.session(&filter, session).await?;
         filter = filter.in_session(&session.session_id);

@@ -3,14 +3,15 @@
 //! # Rooms
 //!
 //! ```text
-//!  6  mod                         the face: commands as a whole
-//!  5  run                         what each sets off
-//!  4  help                        what they say of themselves
-//!  3  list                        the one list of commands
-//!  2  forget                      removal, after an export
-//!  1  search timeframe similar sql show facts sessions users export reindex stats recall settings
+//!  7  mod                         the face: commands as a whole
+//!  6  run                         what each sets off
+//!  5  help                        what they say of themselves
+//!  4  list                        the one list of commands
+//!  3  forget                      removal, after an export
+//!  2  search timeframe similar sql show facts sessions users export reindex stats recall settings
 //!                                 one file a family
-//!  0  arguments query spool       what several take; flags among words; text for a slow reader
+//!  1  arguments                   what several take
+//!  0  which query spool           of what kind; flags among words; text for a slow reader
 //! ```
 //!
 //! A file imports only from lower rooms; `tests/it/tidy.rs` checks it.
@@ -38,6 +39,7 @@ mod users;
 mod arguments;
 mod query;
 mod spool;
+mod which;
 
 pub use forget::{Expired, expire, expired};
 pub use list::{

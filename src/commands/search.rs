@@ -9,7 +9,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search login --folder . --model gpt-5\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
 )]
 pub struct Args {
     /// What to look for

@@ -16,7 +16,7 @@ const SEARCHED: usize = 200;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /sessions\n  /sessions deadlock --from 'last month'\n  /sessions --limit 50"
+    after_help = "Examples:\n  /sessions\n  /sessions deadlock --from 'last month'\n  /sessions --folder . --source codex\n  /sessions --limit 50"
 )]
 pub struct Args {
     /// What was talked about; without words all of them

@@ -3,13 +3,14 @@
 use anyhow::Result;
 
 use super::arguments::{When, Whose};
+use super::which::Which;
 use crate::chat::Memory;
 use crate::store::By;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /stats\n  /stats --by model --from 'last month'\n  /stats --by day --from '14 days ago'"
+    after_help = "Examples:\n  /stats\n  /stats --by model --from 'last month'\n  /stats --by day --from '14 days ago'\n  /stats --by tool --folder ~/work"
 )]
 pub struct Args {
     /// Add turns up by model, user, session, day or tool
@@ -19,12 +20,15 @@ pub struct Args {
     when: When,
     #[command(flatten)]
     whose: Whose,
+    #[command(flatten)]
+    which: Box<Which>,
 }
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let zone = memory.zone;
     let (from, until) = args.when.bounds(zone)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
+    let filter = args.which.narrow(filter, memory).await?;
     let stats = memory.store.stats(&filter).await?;
     let Some(by) = args.by else {
         return ui.stats(&stats);

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::arguments::Whose;
+use super::which::Which;
 use crate::chat::Memory;
 use crate::store::Whom;
 use crate::timeframe::{self, Range, Zone};
@@ -11,7 +12,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "/timeframe [OPTIONS] <WHEN> [UNTIL] [USER]",
-    after_help = "Examples:\n  /timeframe 2025-09-15\n  /timeframe Sept 15, 2025 10:00-12:15\n  /timeframe 2025-09-15T10:00 2025-09-15T12:15\n  /timeframe yesterday 9am..noon\n  /timeframe last 3 days\n  /timeframe last week alice\n\nA date alone is its day, a minute its 60 seconds, `monday` the last one that was. Times are local unless they carry an offset.\nThe end of a window is not in it, but a date as end means the end of that day."
+    after_help = "Examples:\n  /timeframe 2025-09-15\n  /timeframe Sept 15, 2025 10:00-12:15\n  /timeframe 2025-09-15T10:00 2025-09-15T12:15\n  /timeframe yesterday 9am..noon\n  /timeframe last 3 days\n  /timeframe last week alice\n  /timeframe today --folder . --status failed\n\nA date alone is its day, a minute its 60 seconds, `monday` the last one that was. Times are local unless they carry an offset.\nThe end of a window is not in it, but a date as end means the end of that day."
 )]
 pub struct Args {
     /// A time, or the beginning and the end of a window; then whose history, if another user's
@@ -19,6 +20,8 @@ pub struct Args {
     words: Vec<String>,
     #[command(flatten)]
     whose: Whose,
+    #[command(flatten)]
+    which: Box<Which>,
     /// Show at most this many, the latest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -30,6 +33,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let filter = memory
         .filter(whom, Some(range.from), Some(range.until))
         .await?;
+    let filter = args.which.narrow(filter, memory).await?;
     ui.window(&range);
     let limit = args.limit.and_then(|limit| usize::try_from(limit).ok());
     let interactions = memory.store.interactions_in(&filter, limit).await?;

@@ -49,7 +49,7 @@ pub use moving::{
     Fate, Imported, Moved, Restore, Visit, Visitor, foreign, foreign_rows, take_place,
 };
 pub use open::{Options, Store, incoming};
-pub use tables::{Filter, Interaction, Me, Origin, Scope, Session, User, Whom, username};
+pub use tables::{Filter, Interaction, Kind, Me, Origin, Scope, Session, User, Whom, username};
 pub use upkeep::{Finding, Removing, State, change_embedder, examine, other_embedder};
 pub use words::{Hinted, id_of, new_id, now};
 pub use writing::{Partial, Recovered, SharedJournal, Turn};

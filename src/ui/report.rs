@@ -214,11 +214,19 @@ pub fn interaction(
         row("as", model);
     }
     row("status", interaction.status.as_str());
-    if let Some(finish) = &interaction.finish_reason {
-        row("finish", finish);
+    let known = [
+        ("finish", &interaction.finish_reason),
+        ("folder", &interaction.folder),
+        ("branch", &interaction.branch),
+    ];
+    for (name, known) in known {
+        if let Some(known) = known {
+            row(name, known);
+        }
     }
     if let Ok(Value::Object(metadata)) = serde_json::from_str(&interaction.metadata) {
-        for (name, value) in &metadata {
+        let is_place = |name: &str| matches!(name, "folder" | "branch");
+        for (name, value) in metadata.iter().filter(|(name, _)| !is_place(name)) {
             row(name, value.as_str().unwrap_or(&value.to_string()));
         }
     }

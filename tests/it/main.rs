@@ -32,6 +32,7 @@ mod history;
 mod images;
 mod import;
 mod keys;
+mod kinds;
 mod layout;
 mod moving;
 mod names;

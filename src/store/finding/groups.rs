@@ -86,6 +86,7 @@ struct Turn {
 /// Holds the steps of a turn, as JSON text.
 #[derive(Deserialize)]
 struct Cycle {
+    interaction_id: String,
     scratchpad: String,
 }
 
@@ -116,6 +117,9 @@ impl Store {
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         if by == By::Tool {
             let take = |cycle: Cycle| {
+                if !filter.has(&cycle.interaction_id) {
+                    return Ok(());
+                }
                 let Ok(steps) = serde_json::from_str::<Vec<Acted>>(&cycle.scratchpad) else {
                     groups
                         .entry(UNREADABLE.to_owned())
@@ -131,7 +135,7 @@ impl Store {
                 Ok(())
             };
             self.react_cycles
-                .each(filter.expr(), &["scratchpad"], take)
+                .each(filter.expr(), &["interaction_id", "scratchpad"], take)
                 .await?;
         } else {
             let key = match by {
@@ -157,7 +161,7 @@ impl Store {
                 Ok(())
             };
             self.interactions
-                .each(filter.expr(), &columns, take)
+                .each(filter.turns(), &columns, take)
                 .await?;
         }
         let groups = groups.into_iter().map(|(key, group)| group.finish(key));

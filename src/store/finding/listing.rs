@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::conversation::{Step, Usage};
 use crate::store::open::Store;
+use crate::store::tables::kind::{Kind, OWN};
 use crate::store::tables::{Filter, Interaction, Order, Record, SHOWN, Session, Table, session};
 
 /// Holds a session with what its interactions add up to.
@@ -52,7 +53,7 @@ impl Store {
             let has = |column: &str| contains(lower(col(column)), lit(words.as_str()));
             has("query").or(has("response"))
         });
-        let these = [filter.expr(), words].into_iter().flatten();
+        let these = [filter.turns(), words].into_iter().flatten();
         let columns = ["interaction_id", "user_id", "timestamp"];
         let mut found: Vec<Outline> = self
             .interactions
@@ -72,7 +73,7 @@ impl Store {
             return self
                 .interactions
                 .select(
-                    filter.expr(),
+                    filter.turns(),
                     &SHOWN,
                     Some(Order::Ascending("timestamp")),
                     None,
@@ -81,7 +82,7 @@ impl Store {
         };
         // LanceDB reads every selected column before it sorts, so the wide ones are fetched once the ids are known.
         let latest = self.interactions.select(
-            filter.expr(),
+            filter.turns(),
             &["interaction_id", "timestamp"],
             Some(Order::Descending("timestamp")),
             Some(limit),
@@ -93,7 +94,7 @@ impl Store {
             .collect();
         self.interactions
             .select(
-                Some(filter.and_ids(&ids)),
+                Some(filter.turns_among(&ids)),
                 &SHOWN,
                 Some(Order::Ascending("timestamp")),
                 None,
@@ -101,9 +102,32 @@ impl Store {
             .await
     }
 
+    /// Narrows a filter down to turns of one kind, for all tables alike: it finds out which turns these are.
+    pub async fn kindred(&self, filter: Filter, kind: Kind) -> Result<Filter> {
+        #[derive(Deserialize)]
+        struct Acted {
+            interaction_id: String,
+        }
+        let acted = match kind.acted() {
+            Some(acted) => {
+                let these = filter.expr().into_iter().chain([acted]).reduce(DfExpr::and);
+                let columns = ["interaction_id"];
+                let acted: Vec<Acted> = self.react_cycles.columns(these, &columns).await?;
+                Some(acted.into_iter().map(|row| row.interaction_id))
+            }
+            None => None,
+        };
+        let mut filter = filter.of_kind(kind);
+        if let Some(acted) = acted {
+            filter = filter.knowing(acted);
+        }
+        let kindred = self.interactions.keys(filter.turns()).await?;
+        Ok(filter.knowing(kindred))
+    }
+
     /// Counts the interactions that the filter lets through.
     pub async fn count(&self, filter: &Filter) -> Result<usize> {
-        self.interactions.count(filter.expr()).await
+        self.interactions.count(filter.turns()).await
     }
 
     /// Returns the one interaction whose id starts with `prefix`.
@@ -122,7 +146,7 @@ impl Store {
         let mut rows = self
             .interactions
             .select(
-                Some(filter.and_ids(std::slice::from_ref(&id))),
+                Some(filter.turns_among(std::slice::from_ref(&id))),
                 &SHOWN,
                 None,
                 Some(1),
@@ -177,7 +201,7 @@ impl Store {
         };
         let columns = ["session_id", "timestamp", "token_usage"];
         self.interactions
-            .each(filter.expr(), &columns, take)
+            .each(filter.turns(), &columns, take)
             .await?;
         let sessions = self
             .sessions
@@ -201,14 +225,16 @@ impl Store {
 
     /// Returns the session of the last turn that was not brought in from elsewhere.
     pub async fn last_session(&self, filter: &Filter) -> Result<Option<Session>> {
-        // What quotes this has a backslash before each quote.
-        let own = col("metadata").not_like(lit("%\"import\":{%"));
-        let own = filter.expr().map_or(own.clone(), |expr| expr.and(own));
+        let kind = Kind {
+            sources: vec![OWN.to_owned()],
+            ..Kind::default()
+        };
+        let own = filter.clone().of_kind(kind).turns();
         let columns = ["session_id", "timestamp"];
         let latest = Some(Order::Descending("timestamp"));
         let turns = self
             .interactions
-            .select(Some(own), &columns, latest, Some(1))
+            .select(own, &columns, latest, Some(1))
             .await?;
         match turns.first() {
             Some(turn) => self.session(filter, &turn.session_id).await.map(Some),

@@ -205,7 +205,7 @@ impl Store {
         }
         let rows = self
             .interactions
-            .select(Some(filter.and_ids(ids)), &SHOWN, None, None)
+            .select(Some(filter.turns_among(ids)), &SHOWN, None, None)
             .await?;
         Ok(rows
             .into_iter()

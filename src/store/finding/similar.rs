@@ -76,7 +76,7 @@ impl Store {
     async fn similar(&self, vector: &[f32], filter: &Filter, limit: usize) -> Result<Vec<Hit>> {
         let found = self
             .interactions
-            .nearest("context_embedding", vector, filter.expr(), &SHOWN, limit)
+            .nearest("context_embedding", vector, filter.turns(), &SHOWN, limit)
             .await?;
         let hit = |(interaction, similarity)| Hit {
             interaction,

@@ -68,7 +68,7 @@ impl Store {
             Ok(())
         };
         self.interactions
-            .each(filter.expr(), &["token_usage", "finish_reason"], take)
+            .each(filter.turns(), &["token_usage", "finish_reason"], take)
             .await?;
         let on_disk: u64 = tables.iter().map(|table| table.bytes).sum();
         let home = &self.options.home;

@@ -123,18 +123,24 @@ impl Store {
         .await?;
         // The interaction is last, as it is when a turn is recorded: what is there without one is half a turn.
         each(&self.passages, filter.expr(), |mut passage| {
+            if !filter.has(&passage.interaction_id) {
+                return Ok(());
+            }
             passage.embedding = passage.embedding.filter(|_| vectors);
             moved.passages += 1;
             say(Row::Passage(passage))
         })
         .await?;
         each(&self.react_cycles, filter.expr(), |mut cycle| {
+            if !filter.has(&cycle.interaction_id) {
+                return Ok(());
+            }
             cycle.scratchpad_embedding = cycle.scratchpad_embedding.filter(|_| vectors);
             moved.react_cycles += 1;
             say(Row::ReactCycle(cycle))
         })
         .await?;
-        let mut turns = std::pin::pin!(self.interactions.stream(filter.expr()).await?);
+        let mut turns = std::pin::pin!(self.interactions.stream(filter.turns()).await?);
         while let Some(rows) = turns.next().await {
             let mut rows = rows?;
             if !everything {
@@ -159,7 +165,7 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        let here = self.interactions.keys(Some(filter.and_ids(&ids)));
+        let here = self.interactions.keys(Some(filter.turns_among(&ids)));
         let here: HashSet<String> = here.await?.into_iter().collect();
         // The turns of a conversation mostly follow each other.
         let mut sent = (String::new(), Sent::default());
@@ -187,7 +193,7 @@ impl Store {
         }
         let owners = self
             .interactions
-            .columns::<Owner>(filter.expr(), &["user_id", "session_id"]);
+            .columns::<Owner>(filter.turns(), &["user_id", "session_id"]);
         let owners = owners.await?.into_iter();
         Ok(owners
             .map(|owner| (owner.user_id, owner.session_id))

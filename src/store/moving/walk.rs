@@ -92,7 +92,7 @@ impl Store {
         let known = sessions.iter().map(|known| known.session.key());
         let known: HashSet<&str> = known.collect();
         let columns = ["session_id", "user_id", "timestamp"];
-        let turns: Vec<Turn> = self.interactions.columns(filter.expr(), &columns).await?;
+        let turns: Vec<Turn> = self.interactions.columns(filter.turns(), &columns).await?;
         let mut made: HashMap<String, SessionSummary> = HashMap::new();
         for turn in turns {
             if known.contains(turn.session_id.as_str()) {
@@ -127,7 +127,7 @@ impl Store {
             false => Sent::default(),
         };
         let these = one_of(Session::KEY, sessions.iter().map(Record::key));
-        let these = match filter.expr() {
+        let these = match filter.turns() {
             Some(expr) => expr.and(these),
             None => these,
         };
@@ -177,7 +177,7 @@ impl Store {
     ) -> Result<HashMap<String, (Interaction, Vec<Step>)>> {
         let turns = self
             .interactions
-            .select(Some(filter.and_ids(ids)), &SHOWN, None, None);
+            .select(Some(filter.turns_among(ids)), &SHOWN, None, None);
         let columns = ["interaction_id", "scratchpad"];
         let cycles = self
             .react_cycles

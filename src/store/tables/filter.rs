@@ -1,8 +1,13 @@
 //! Which rows a read may see: the one place that adds the user scope. Values become typed literals, never SQL text.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use lancedb::datafusion::scalar::ScalarValue;
 use lancedb::expr::{DfExpr, col, is_in, lit};
+
+use super::kind::Kind;
 
 /// Says whose history is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +34,13 @@ pub struct Filter {
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     ids: Option<Vec<String>>,
+    kind: Kind,
+    /// The turns of that kind, once they are known.
+    kindred: Option<Arc<HashSet<String>>>,
 }
+
+/// So many turns are named in a condition at most; of more each row is looked at.
+const NAMED: usize = 5_000;
 
 impl Filter {
     /// Returns a filter that lets through all that the scope allows.
@@ -41,6 +52,8 @@ impl Filter {
             from: None,
             until: None,
             ids: None,
+            kind: Kind::default(),
+            kindred: None,
         }
     }
 
@@ -51,7 +64,7 @@ impl Filter {
 
     /// Returns whether nothing is left out.
     pub fn is_whole(&self) -> bool {
-        self.expr().is_none()
+        self.turns().is_none()
     }
 
     /// Keeps what lies within a half-open range of time.
@@ -91,8 +104,49 @@ impl Filter {
         }
     }
 
-    /// Returns the condition on rows that have `user_id`, `session_id` and `timestamp`.
+    /// Keeps turns of one kind; which these are is found out by [`Store::kindred`](crate::store::Store::kindred).
+    pub(in crate::store) fn of_kind(self, kind: Kind) -> Filter {
+        Filter { kind, ..self }
+    }
+
+    /// Says which turns are of the kind that the filter keeps.
+    pub(in crate::store) fn knowing(self, kindred: impl IntoIterator<Item = String>) -> Filter {
+        Filter {
+            kindred: Some(Arc::new(kindred.into_iter().collect())),
+            ..self
+        }
+    }
+
+    /// Returns the condition on interactions.
+    pub fn turns(&self) -> Option<DfExpr> {
+        // What they are is said in their own columns, apart from tools.
+        let by_tool = !self.kind.tools.is_empty();
+        let known = by_tool.then(|| self.named(usize::MAX)).flatten();
+        let kind = self.kind.expr();
+        let all = [self.common(), kind, known].into_iter().flatten();
+        all.reduce(DfExpr::and)
+    }
+
+    /// Returns the condition on rows that have `user_id`, `session_id`, `interaction_id` and `timestamp`. It may let through more turns
+    /// than [`Filter::has`] does.
     pub fn expr(&self) -> Option<DfExpr> {
+        let all = [self.common(), self.named(NAMED)].into_iter().flatten();
+        all.reduce(DfExpr::and)
+    }
+
+    /// Returns whether a turn is of the kind that the filter keeps.
+    pub fn has(&self, interaction_id: &str) -> bool {
+        let known = self.kindred.as_ref();
+        known.is_none_or(|known| known.contains(interaction_id))
+    }
+
+    /// Names the turns, if they are no more than so many.
+    fn named(&self, most: usize) -> Option<DfExpr> {
+        let known = self.kindred.as_ref().filter(|known| known.len() <= most)?;
+        Some(one_of("interaction_id", known.iter().map(String::as_str)))
+    }
+
+    fn common(&self) -> Option<DfExpr> {
         let session = self
             .session
             .as_ref()
@@ -118,7 +172,16 @@ impl Filter {
         }
     }
 
-    /// Returns the condition that the id is one of these, and all else that the filter asks.
+    /// Returns the condition that a turn is one of these, and all else that the filter asks of interactions.
+    pub fn turns_among(&self, ids: &[String]) -> DfExpr {
+        let ids = among(ids);
+        match self.turns() {
+            Some(turns) => turns.and(ids),
+            None => ids,
+        }
+    }
+
+    /// Returns the condition that rows are of one of these turns, and all else that the filter asks of rows.
     pub fn and_ids(&self, ids: &[String]) -> DfExpr {
         let ids = among(ids);
         match self.expr() {
@@ -135,7 +198,11 @@ pub fn among(ids: &[String]) -> DfExpr {
 
 /// Returns the condition that a column holds one of these.
 pub fn one_of<'v>(column: &str, values: impl IntoIterator<Item = &'v str>) -> DfExpr {
-    is_in(col(column), values.into_iter().map(lit).collect())
+    let values: Vec<DfExpr> = values.into_iter().map(lit).collect();
+    match values.is_empty() {
+        true => lit(false),
+        false => is_in(col(column), values),
+    }
 }
 
 fn moment(time: DateTime<Utc>) -> DfExpr {

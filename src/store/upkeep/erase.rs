@@ -125,7 +125,7 @@ impl Store {
             session_id: String,
         }
         let these = filter
-            .expr()
+            .turns()
             .context("nothing is removed without a condition")?;
         let gone: Vec<Gone> = self
             .interactions

@@ -162,11 +162,15 @@ pub enum Finish {
 impl Finish {
     /// Reads the word that a server says, in any of the words that are in use; `None` where it is empty.
     pub fn read(word: &str) -> Option<Finish> {
-        Some(match word.trim().to_lowercase().as_str() {
-            "" | "null" => return None,
-            "stop" | "end_turn" | "eos" | "eos_token" | "stop_sequence" | "complete"
-            | "completed" | "done" => Finish::Stop,
+        let lower = word.trim().to_lowercase();
+        let plain = lower.strip_prefix("finish_reason_").unwrap_or(&lower);
+        Some(match plain {
+            "" | "null" | "unspecified" => return None,
+            "stop" | "end" | "end_turn" | "eos" | "eos_token" | "endoftext" | "stop_sequence"
+            | "complete" | "completed" | "done" | "finished" => Finish::Stop,
             "length"
+            | "max_length"
+            | "token_limit"
             | "max_tokens"
             | "max_output_tokens"
             | "model_length"

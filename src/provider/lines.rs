@@ -7,19 +7,31 @@ const LONGEST: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub struct Lines {
     rest: Vec<u8>,
+    /// The last line ended in a carriage return, which a line feed may belong to.
+    returned: bool,
+    begun: bool,
 }
 
 impl Lines {
-    /// Adds a chunk and returns the lines that it completes, without their ends.
+    /// Adds a chunk and returns the lines that it completes, without their ends, which are those of server-sent events: LF, CR or both.
     ///
     /// Only whole lines are decoded, so a chunk may end inside a character.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         let mut chunk = chunk;
-        while let Some(end) = chunk.iter().position(|&byte| byte == b'\n') {
+        if std::mem::take(&mut self.returned) {
+            self.returned = chunk.is_empty();
+            chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+        }
+        while let Some(end) = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             self.rest.extend_from_slice(&chunk[..end]);
-            lines.push(decode(&std::mem::take(&mut self.rest)));
-            chunk = &chunk[end + 1..];
+            lines.push(self.line());
+            let (found, after) = (chunk[end], &chunk[end + 1..]);
+            self.returned = found == b'\r' && after.is_empty();
+            chunk = match found {
+                b'\r' => after.strip_prefix(b"\n").unwrap_or(after),
+                _ => after,
+            };
         }
         self.rest.extend_from_slice(chunk);
         if self.rest.len() > LONGEST {
@@ -30,12 +42,21 @@ impl Lines {
 
     /// Returns the last line, if it had no end.
     pub fn finish(&mut self) -> Option<String> {
-        (!self.rest.is_empty()).then(|| decode(&std::mem::take(&mut self.rest)))
+        (!self.rest.is_empty()).then(|| self.line())
     }
-}
 
-fn decode(line: &[u8]) -> String {
-    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()
+    fn line(&mut self) -> String {
+        let bytes = std::mem::take(&mut self.rest);
+        let mut line = String::from_utf8_lossy(&bytes).into_owned();
+        if !std::mem::replace(&mut self.begun, true) && line.starts_with('\u{feff}') {
+            line.remove(0);
+        }
+        // Some servers show that they are alive with these.
+        if line.contains('\0') {
+            line.retain(|c| c != '\0');
+        }
+        line
+    }
 }
 
 #[cfg(test)]
@@ -44,13 +65,15 @@ mod tests {
 
     #[test]
     fn lines_are_the_same_wherever_the_bytes_are_cut() {
-        let text = "naïve\r\n\n東京 🦀\nno end";
+        let text = "\u{feff}naïve\r\n\n東京 🦀\rx\0y\r\r\nno end";
+        let expected = ["naïve", "", "東京 🦀", "xy", "", "no end"];
         for cut in 0..=text.len() {
             let mut lines = Lines::default();
             let mut all = lines.push(&text.as_bytes()[..cut]).unwrap();
+            all.extend(lines.push(b"").unwrap());
             all.extend(lines.push(&text.as_bytes()[cut..]).unwrap());
             all.extend(lines.finish());
-            assert_eq!(all, ["naïve", "", "東京 🦀", "no end"], "cut at {cut}");
+            assert_eq!(all, expected, "cut at {cut}");
         }
     }
 

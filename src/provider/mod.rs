@@ -1,5 +1,7 @@
 //! Speaks to a model: requests in, a stream of events out, one file per wire format.
 
+mod attached;
+mod calls;
 mod connect;
 mod error;
 mod failure;
@@ -10,6 +12,8 @@ mod ollama;
 mod openai;
 mod said;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod url;
 
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use futures::stream::BoxStream;
 
 use crate::conversation::{Attached, Finish, Message, ToolCall, ToolSpec, Usage};
 
+pub use calls::{fresh_id, read as read_arguments};
 pub use connect::connect;
 pub use error::ProviderError;
 pub use http::{reason, wait_until};
@@ -152,35 +157,5 @@ fn arguments(call: &ToolCall) -> serde_json::Value {
     match call.arguments.is_object() {
         true => call.arguments.clone(),
         false => serde_json::json!({}),
-    }
-}
-
-#[cfg(test)]
-mod testing {
-    use super::ChatEvent;
-    use super::lines::Lines;
-    use super::stream::Decode;
-
-    /// Checks that a recorded answer decodes to the same events whole and cut at every byte.
-    #[track_caller]
-    pub fn check<D: Decode>(recorded: &str, decoder: impl Fn() -> D, expected: &[ChatEvent]) {
-        for cut in 0..=recorded.len() {
-            let (mut lines, mut decoder, mut events) = (Lines::default(), decoder(), Vec::new());
-            for chunk in [&recorded.as_bytes()[..cut], &recorded.as_bytes()[cut..]] {
-                for line in lines.push(chunk).unwrap() {
-                    events.extend(decoder.line(&line).unwrap());
-                }
-            }
-            if let Some(line) = lines.finish() {
-                events.extend(decoder.line(&line).unwrap());
-            }
-            if !events
-                .iter()
-                .any(|event| matches!(event, ChatEvent::Done(_)))
-            {
-                events.extend(decoder.end());
-            }
-            assert_eq!(events, expected, "cut at byte {cut}");
-        }
     }
 }

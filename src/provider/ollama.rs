@@ -1,8 +1,10 @@
 //! Ollama: request body and line decoder (<https://github.com/ollama/ollama/blob/main/docs/api.md>).
 
 use futures::future::BoxFuture;
-use serde_json::{Map, Value, json};
+use serde_json::{Deserializer, Map, Value, json};
 
+use super::attached::restore;
+use super::calls::Calls;
 use super::http::Http;
 use super::said::find;
 use super::stream::{Decode, DecodeError};
@@ -121,14 +123,25 @@ fn body(request: &ChatRequest) -> String {
         messages.push(match message {
             Message::System(text) => json!({"role": "system", "content": text}),
             Message::User(text) => json!({"role": "user", "content": text}),
-            Message::Assistant { text, calls: made, .. } if made.is_empty() => json!({"role": "assistant", "content": text}),
-            Message::Assistant { text, calls: made, .. } => {
+            Message::Assistant {
+                text,
+                calls: made,
+                attached,
+            } => {
                 calls.extend(made);
-                let made: Vec<_> = made.iter().map(|call| json!({"function": {"name": call.name, "arguments": super::arguments(call)}})).collect();
-                json!({"role": "assistant", "content": text, "tool_calls": made})
+                let mut message = json!({"role": "assistant", "content": text});
+                if !made.is_empty() {
+                    message["tool_calls"] = made.iter().map(written).collect();
+                }
+                restore(&mut message, attached);
+                message
             }
             Message::Tool { call_id, text } => {
-                let name = calls.iter().rev().find(|call| call.id == *call_id).map_or("", |call| call.name.as_str());
+                let name = calls
+                    .iter()
+                    .rev()
+                    .find(|call| call.id == *call_id)
+                    .map_or("", |call| call.name.as_str());
                 json!({"role": "tool", "content": text, "tool_name": name})
             }
         });
@@ -137,67 +150,89 @@ fn body(request: &ChatRequest) -> String {
     body.to_string()
 }
 
+fn written(call: &ToolCall) -> Value {
+    let mut written = json!({"function": {"name": call.name, "arguments": super::arguments(call)}});
+    restore(&mut written, &call.attached);
+    written
+}
+
 /// Decodes the lines of an answer, one JSON object each.
 #[derive(Default)]
 struct Decoder {
     calls: usize,
+    thinking: String,
 }
 
-impl Decode for Decoder {
-    fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError> {
-        if line.trim().is_empty() {
-            return Ok(Vec::new());
-        }
-        let line: Value = serde_json::from_str(line)
-            .map_err(|error| DecodeError::Malformed(error.to_string()))?;
-        if let Some(said) = find(&line) {
+impl Decoder {
+    fn document(
+        &mut self,
+        document: &Value,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        if let Some(said) = find(document) {
             return Err(DecodeError::Reported(said));
         }
-        let message = &line["message"];
+        let message = &document["message"];
         let text = |name: &str| {
             message[name]
                 .as_str()
                 .filter(|text| !text.is_empty())
                 .map(str::to_owned)
         };
-        let mut events = Vec::new();
-        events.extend(text("thinking").map(ChatEvent::Reasoning));
+        let thinking = text("thinking");
+        self.thinking += thinking.as_deref().unwrap_or_default();
+        events.extend(thinking.map(ChatEvent::Reasoning));
         events.extend(text("content").map(ChatEvent::Text));
-        for call in message["tool_calls"].as_array().into_iter().flatten() {
-            let function = &call["function"];
-            let name = function["name"].as_str().unwrap_or_default().to_owned();
-            events.push(ChatEvent::ToolCall(ToolCall {
-                id: format!("call_{}", self.calls),
-                name,
-                arguments: Some(&function["arguments"])
-                    .filter(|arguments| !arguments.is_null())
-                    .cloned()
-                    .unwrap_or_else(|| json!({})),
-                ..ToolCall::default()
-            }));
-            self.calls += 1;
+        // They come whole.
+        let mut calls = Calls::default();
+        let list = message["tool_calls"].as_array().into_iter().flatten();
+        for (call, position) in list.zip(0..) {
+            calls.add(call, position)?;
         }
-        if line["done"] == true {
+        for mut call in calls.take() {
+            if message["tool_calls"][0]["id"].is_null() {
+                call.id = format!("call_{}", self.calls);
+            }
+            self.calls += 1;
+            events.push(ChatEvent::ToolCall(call));
+        }
+        if document["done"] == true {
             let usage = Usage {
-                input_tokens: line["prompt_eval_count"].as_u64(),
-                output_tokens: line["eval_count"].as_u64(),
+                input_tokens: document["prompt_eval_count"].as_u64(),
+                output_tokens: document["eval_count"].as_u64(),
             };
-            events.push(ChatEvent::Done(End {
+            let mut end = End {
                 usage: Some(usage).filter(|usage| *usage != Usage::default()),
-                finish: line["done_reason"].as_str().and_then(Finish::read),
-                model: line["model"].as_str().unwrap_or_default().to_owned(),
+                finish: document["done_reason"].as_str().and_then(Finish::read),
+                model: document["model"].as_str().unwrap_or_default().to_owned(),
                 ..End::default()
-            }));
+            };
+            if !self.thinking.is_empty() {
+                let thinking = std::mem::take(&mut self.thinking);
+                end.attached.insert("thinking".to_owned(), thinking.into());
+            }
+            events.push(ChatEvent::Done(end));
         } else if message.is_null() {
             return Err(DecodeError::Malformed(
                 "neither a message nor the end".to_owned(),
             ));
         }
+        Ok(())
+    }
+}
+
+impl Decode for Decoder {
+    fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError> {
+        let mut events = Vec::new();
+        for document in Deserializer::from_str(line).into_iter::<Value>() {
+            let document = document.map_err(|error| DecodeError::Malformed(error.to_string()))?;
+            self.document(&document, &mut events)?;
+        }
         Ok(events)
     }
 
-    fn end(&mut self) -> Vec<ChatEvent> {
-        Vec::new()
+    fn end(&mut self) -> Result<Vec<ChatEvent>, DecodeError> {
+        Ok(Vec::new())
     }
 }
 
@@ -241,10 +276,13 @@ mod tests {
                 }),
                 finish: Some(Finish::Stop),
                 model: "llama3.2".into(),
-                ..End::default()
+                attached: json!({"thinking": "Let me see…"})
+                    .as_object()
+                    .cloned()
+                    .unwrap(),
             }),
         ];
-        testing::check(RECORDED, Decoder::default, &expected);
+        testing::check(RECORDED, Decoder::default(), &expected);
     }
 
     #[test]
@@ -347,6 +385,6 @@ mod tests {
                 decoder = Decoder::default();
             }
         });
-        decoder.end();
+        decoder.end().ok();
     }
 }

@@ -8,7 +8,7 @@ use super::failure::reported;
 use super::http::{Http, reason};
 use super::lines::Lines;
 use super::said::Said;
-use super::{ChatEvent, ChatStream};
+use super::{ChatEvent, ChatStream, ProviderError};
 
 /// The longest wait that a server may ask for before a request is tried again.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -23,8 +23,8 @@ const LONGEST_STREAM: usize = 1 << 30;
 pub trait Decode: Send + 'static {
     /// Decodes one line.
     fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError>;
-    /// Returns what is left when nothing more comes; the last event is [`ChatEvent::Done`] where the answer is whole.
-    fn end(&mut self) -> Vec<ChatEvent>;
+    /// Returns what is left when nothing more comes, or is readable; the last event is [`ChatEvent::Done`] where the answer is whole.
+    fn end(&mut self) -> Result<Vec<ChatEvent>, DecodeError>;
     /// Returns whether the model has said all, so that only the end of the stream is missing.
     fn is_finished(&self) -> bool {
         false
@@ -72,6 +72,7 @@ impl Http {
             let mut lines = Lines::default();
             let (mut received, mut told) = (0, 0);
             let mut end: Option<Instant> = None;
+            let mut last = String::new();
             loop {
                 if decoder.is_finished() && end.is_none() {
                     end = Some(Instant::now() + LINGER);
@@ -94,13 +95,14 @@ impl Http {
                     Err(_) => (Vec::new(), Some(http.stalled())),
                 };
                 for line in complete {
-                    let events = match decoder.line(&line) {
+                    let decoded = decoder.line(&line);
+                    if !line.trim().is_empty() {
+                        last = line;
+                    }
+                    let events = match decoded {
                         Ok(events) => events,
                         Err(error) => {
-                            failure = Some(match error {
-                                DecodeError::Malformed(reason) => http.malformed(&reason, &line),
-                                DecodeError::Reported(said) => reported(http.provider, said),
-                            });
+                            failure = Some(http.undecodable(error, &last));
                             break;
                         }
                     };
@@ -117,9 +119,12 @@ impl Http {
                     let longest = LONGEST_ANSWER >> 20;
                     failure = Some(http.broken(format!("it is longer than {longest} MiB")));
                 }
-                let Some(failure) = failure else { continue };
+                let Some(mut failure) = failure else { continue };
                 // A model that has finished is not failed by what the server does then.
-                let rest = decoder.end();
+                let rest = decoder.end().unwrap_or_else(|error| {
+                    failure = http.undecodable(error, &last);
+                    Vec::new()
+                });
                 let whole = matches!(rest.last(), Some(ChatEvent::Done(_)));
                 for event in rest {
                     yield event;
@@ -130,6 +135,15 @@ impl Http {
                 return;
             }
         })
+    }
+}
+
+impl Http {
+    fn undecodable(&self, error: DecodeError, line: &str) -> ProviderError {
+        match error {
+            DecodeError::Malformed(reason) => self.malformed(&reason, line),
+            DecodeError::Reported(said) => reported(self.provider, said),
+        }
     }
 }
 

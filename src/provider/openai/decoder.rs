@@ -1,281 +1,274 @@
 //! The lines of an answer: server-sent events (<https://platform.openai.com/docs/api-reference/chat-streaming>).
 
-use std::collections::BTreeMap;
+use serde_json::{Deserializer, Value, json};
 
-use serde_json::{Value, json};
-
-use crate::conversation::{Finish, ToolCall, Usage};
+use super::content::{self, Part};
+use super::thought::Thought;
+use crate::conversation::{Finish, Usage};
+use crate::provider::calls::Calls;
 use crate::provider::said::{Said, find, read};
 use crate::provider::stream::{Decode, DecodeError};
 use crate::provider::{ChatEvent, End};
 
-/// The longest arguments of a call that are read, in bytes.
-const LONGEST_ARGUMENTS: usize = 16 << 20;
+/// The longest data of one event, in bytes.
+const LONGEST_DATA: usize = 16 << 20;
 
-/// Decodes the lines of an answer, server-sent events with one JSON object each.
+/// Decodes the lines of an answer, server-sent events with one JSON object each; an object that comes without an event will do.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact about the answer so far"
+)]
 pub struct Decoder {
-    /// Calls by their index, as far as their fragments have come: id, name, arguments.
-    calls: BTreeMap<u64, (String, String, String)>,
+    calls: Calls,
+    thought: Thought,
     end: End,
+    /// The model has said why it does not answer.
+    refused: bool,
+    /// Something of the answer has come.
+    spoke: bool,
+    /// The choice that is read, by its index; a server is asked for one.
+    choice: Option<u64>,
+    /// What is decoded and not handed over yet.
+    ready: Vec<ChatEvent>,
+    /// Data that go on in the next line.
+    held: String,
+    /// What is held is no event.
+    bare: bool,
     /// The event that comes is an error, whatever its data look like.
     fails: bool,
+    begun: bool,
 }
 
 impl Decoder {
-    fn data(&mut self, data: &str) -> Result<Vec<ChatEvent>, DecodeError> {
-        if data == "[DONE]" {
-            return Ok(self.close());
+    /// Takes the data of an event, or a line of them.
+    fn data(&mut self, text: &str) -> Result<(), DecodeError> {
+        if self.held.is_empty() {
+            return self.documents(text);
         }
-        let data: Value = match serde_json::from_str(data) {
-            Err(_) if self.fails => return Err(DecodeError::Reported(Said::from(data))),
-            data => data.map_err(|error| DecodeError::Malformed(error.to_string()))?,
-        };
-        let said = find(&data);
-        if let Some(said) = said.or_else(|| self.fails.then(|| read(&data.to_string()))) {
+        if self.held.len() + text.len() > LONGEST_DATA {
+            return Err(DecodeError::Malformed("the data do not end".to_owned()));
+        }
+        self.held.push('\n');
+        self.held.push_str(text);
+        Ok(())
+    }
+
+    /// Reads what is held; there is no more of it.
+    fn release(&mut self) -> Result<(), DecodeError> {
+        let held = std::mem::take(&mut self.held);
+        self.documents(&held)?;
+        match std::mem::take(&mut self.held) {
+            rest if rest.is_empty() => Ok(()),
+            rest if self.fails => Err(DecodeError::Reported(Said::from(&*rest))),
+            _ => Err(DecodeError::Malformed("the data are cut off".to_owned())),
+        }
+    }
+
+    /// Reads one JSON document after the other; there may be several where their events were not kept apart.
+    fn documents(&mut self, text: &str) -> Result<(), DecodeError> {
+        let mut rest = text;
+        loop {
+            rest = rest.trim_start();
+            rest = rest.strip_prefix("data:").unwrap_or(rest).trim_start();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if rest.starts_with("[DONE]") {
+                self.close();
+                return Ok(());
+            }
+            let mut documents = Deserializer::from_str(rest).into_iter::<Value>();
+            match documents.next() {
+                None => return Ok(()),
+                Some(Ok(document)) => {
+                    rest = &rest[documents.byte_offset()..];
+                    self.begun = true;
+                    self.document(&document)?;
+                }
+                Some(Err(error)) if error.is_eof() => {
+                    rest.clone_into(&mut self.held);
+                    return Ok(());
+                }
+                Some(Err(_)) if self.fails => return Err(DecodeError::Reported(rest.into())),
+                Some(Err(error)) => return Err(DecodeError::Malformed(error.to_string())),
+            }
+        }
+    }
+
+    fn document(&mut self, document: &Value) -> Result<(), DecodeError> {
+        let said = find(document).or_else(|| coded(document));
+        if let Some(said) = said.or_else(|| self.fails.then(|| read(&document.to_string()))) {
             return Err(DecodeError::Reported(said));
         }
-        let usage = &data["usage"];
-        if usage.is_object() {
-            self.end.usage = Some(Usage {
-                input_tokens: usage["prompt_tokens"].as_u64(),
-                output_tokens: usage["completion_tokens"].as_u64(),
-            });
+        if let Value::Array(documents) = document {
+            return documents
+                .iter()
+                .try_for_each(|document| self.document(document));
         }
-        if let (true, Some(model)) = (self.end.model.is_empty(), data["model"].as_str()) {
+        if let (true, Some(model)) = (self.end.model.is_empty(), document["model"].as_str()) {
             model.clone_into(&mut self.end.model);
         }
-        let choice = &data["choices"][0];
-        // A server that does not stream sends the whole message at once.
-        let whole = choice["message"].is_object();
-        let delta = if whole {
-            &choice["message"]
-        } else {
-            &choice["delta"]
-        };
-        let text = |name: &str| {
-            delta[name]
-                .as_str()
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
-        let mut events = Vec::new();
-        events.extend(
-            text("reasoning_content")
-                .or_else(|| text("reasoning"))
-                .map(ChatEvent::Reasoning),
-        );
-        events.extend(text("content").map(ChatEvent::Text));
-        for (position, part) in delta["tool_calls"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            let call = self
-                .calls
-                .entry(part["index"].as_u64().unwrap_or(position as u64))
-                .or_default();
-            let function = &part["function"];
-            // Some servers repeat the id and the name with every fragment; the arguments alone come in pieces.
-            for (field, value) in [(&mut call.0, &part["id"]), (&mut call.1, &function["name"])] {
-                if field.is_empty() {
-                    value.as_str().unwrap_or_default().clone_into(field);
-                }
+        self.count(&document["x_groq"]["usage"]);
+        self.count(&document["usage"]);
+        let mut whole = false;
+        for choice in document["choices"].as_array().into_iter().flatten() {
+            let index = choice["index"].as_u64().or(self.choice).unwrap_or_default();
+            if *self.choice.get_or_insert(index) == index {
+                whole |= self.read(choice)?;
             }
-            call.2
-                .push_str(function["arguments"].as_str().unwrap_or_default());
-            if call.2.len() > LONGEST_ARGUMENTS {
-                let reason = "the arguments of a call do not end";
-                return Err(DecodeError::Malformed(reason.to_owned()));
-            }
+        }
+        if whole {
+            self.close();
+        }
+        Ok(())
+    }
+
+    /// Takes the numbers of tokens that are told, in any of the names that are in use.
+    fn count(&mut self, usage: &Value) {
+        let number = |names: [&str; 2]| names.iter().find_map(|name| usage[*name].as_u64());
+        let input = number(["prompt_tokens", "input_tokens"]);
+        let output = number(["completion_tokens", "output_tokens"]);
+        if input.or(output).is_some() {
+            let known = self.end.usage.unwrap_or_default();
+            self.end.usage = Some(Usage {
+                input_tokens: input.or(known.input_tokens),
+                output_tokens: output.or(known.output_tokens),
+            });
+        }
+    }
+
+    /// Reads a choice, and returns whether it is all of the answer.
+    fn read(&mut self, choice: &Value) -> Result<bool, DecodeError> {
+        if let Some(said) = find(choice) {
+            return Err(DecodeError::Reported(said));
+        }
+        self.count(&choice["usage"]);
+        // A server that does not stream sends the whole message at once; one that does may show it as well.
+        let whole = choice["message"].is_object() && !choice["delta"].is_object();
+        let message = match whole {
+            true => &choice["message"],
+            false => &choice["delta"],
+        };
+        if !(whole && self.spoke) {
+            self.message(message)?;
         }
         // Some servers have an empty reason in each event.
         let reason = choice["finish_reason"].as_str().unwrap_or_default();
         self.end.finish = Finish::read(reason).or(self.end.finish.take());
-        if whole {
-            events.extend(self.close());
-        }
-        Ok(events)
+        Ok(whole)
     }
 
-    fn close(&mut self) -> Vec<ChatEvent> {
-        let call = |(mut id, name, arguments): (String, String, String)| {
-            // Else what two tools say could not be told apart. Mistral takes ids of this form alone.
-            if id.is_empty() {
-                id.extend(std::iter::repeat_with(fastrand::alphanumeric).take(9));
+    fn message(&mut self, message: &Value) -> Result<(), DecodeError> {
+        let before = self.ready.len();
+        let thoughts = self.thought.hear(message).into_iter();
+        self.ready.extend(thoughts.map(ChatEvent::Reasoning));
+        let mut called = Vec::new();
+        for part in content::parts(&message["content"]) {
+            match part {
+                Part::Text(text) => self.ready.push(ChatEvent::Text(text)),
+                Part::Thought(text) => self.ready.push(ChatEvent::Reasoning(text)),
+                Part::Refusal(text) => self.refuse(&text),
+                Part::Call(call) => called.push(call),
             }
-            let arguments = match arguments.trim() {
-                "" => json!({}),
-                text => {
-                    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-                }
-            };
-            ChatEvent::ToolCall(ToolCall {
-                id,
-                name,
-                arguments,
-                ..ToolCall::default()
-            })
-        };
-        let mut events: Vec<_> = std::mem::take(&mut self.calls)
-            .into_values()
-            .map(call)
-            .collect();
-        events.push(ChatEvent::Done(std::mem::take(&mut self.end)));
-        events
+        }
+        self.refuse(message["refusal"].as_str().unwrap_or_default());
+        match &message["tool_calls"] {
+            Value::Array(calls) => called.extend(calls),
+            call => called.extend(Some(call).filter(|call| call.is_object())),
+        }
+        // The older form has one call, and stands beside the newer one at some servers.
+        let older = json!({"function": message["function_call"]});
+        if called.is_empty() && older["function"].is_object() {
+            called.push(&older);
+        }
+        for (part, position) in called.into_iter().zip(0..) {
+            self.calls.add(part, position)?;
+        }
+        self.spoke |= self.ready.len() > before || !self.calls.is_empty();
+        Ok(())
     }
+
+    fn refuse(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.refused = true;
+            self.ready.push(ChatEvent::Text(text.to_owned()));
+        }
+    }
+
+    fn close(&mut self) {
+        let calls = self.calls.take();
+        let mut end = std::mem::take(&mut self.end);
+        end.attached = std::mem::take(&mut self.thought).attached(!calls.is_empty());
+        if self.refused {
+            end.finish = Some(Finish::Refusal);
+        }
+        self.ready
+            .extend(calls.into_iter().map(ChatEvent::ToolCall));
+        self.ready.push(ChatEvent::Done(end));
+    }
+}
+
+/// Reads the error of a server that calls none so, but has a code beside its words.
+fn coded(document: &Value) -> Option<Said> {
+    let fails = match &document["code"] {
+        Value::Number(code) => code.as_i64().is_none_or(|code| code >= 400),
+        code => code.as_str().is_some_and(|code| !code.is_empty()),
+    };
+    let words = ["message", "msg", "detail"];
+    let tells = words.iter().any(|name| document[*name].is_string());
+    (fails && tells && document["choices"].is_null()).then(|| read(&document.to_string()))
 }
 
 impl Decode for Decoder {
     fn line(&mut self, line: &str) -> Result<Vec<ChatEvent>, DecodeError> {
-        let line = line.trim();
-        if line.is_empty() {
-            self.fails = false;
-            return Ok(Vec::new());
-        }
-        match line.split_once(':') {
-            Some(("data", data)) if data.trim().is_empty() => Ok(Vec::new()),
-            Some(("data", data)) => self.data(data.trim()),
-            Some(("event", name)) => {
-                self.fails = name.trim() == "error";
-                Ok(Vec::new())
+        let text = line.trim();
+        let (field, value) = text.split_once(':').unwrap_or((text, ""));
+        match field {
+            _ if self.bare => {
+                self.data(text)?;
+                // Its last line is not indented; what looks like it and is not is held again.
+                if line.starts_with(['}', ']']) {
+                    self.bare = false;
+                    let held = std::mem::take(&mut self.held);
+                    self.documents(&held)?;
+                    self.bare = !self.held.is_empty();
+                }
             }
-            Some(("" | "id" | "retry", _)) => Ok(Vec::new()),
-            _ if line.starts_with(['{', '[']) => self.data(line),
-            _ => Err(DecodeError::Malformed("not a server-sent event".to_owned())),
+            "" if text.is_empty() => {
+                self.release()?;
+                self.fails = false;
+            }
+            "data" => self.data(value.trim())?,
+            "event" => self.fails = value.trim() == "error",
+            "error" => return Err(DecodeError::Reported(read(value.trim()))),
+            "" | "id" | "retry" => {}
+            _ if text.starts_with(['{', '[']) => {
+                self.data(text)?;
+                self.bare = !self.held.is_empty();
+            }
+            // Fields that nobody knows are to be passed over.
+            _ if self.begun && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {}
+            _ => return Err(DecodeError::Malformed("not a server-sent event".to_owned())),
         }
+        Ok(std::mem::take(&mut self.ready))
     }
 
-    fn end(&mut self) -> Vec<ChatEvent> {
+    fn end(&mut self) -> Result<Vec<ChatEvent>, DecodeError> {
+        // What is cut off here is cut off by the connection.
+        if !self.is_finished()
+            && let Err(error @ DecodeError::Reported(_)) = self.release()
+        {
+            return Err(error);
+        }
         // Some servers leave out `[DONE]`.
         if self.is_finished() {
-            self.close()
-        } else {
-            Vec::new()
+            self.close();
         }
+        Ok(std::mem::take(&mut self.ready))
     }
 
     fn is_finished(&self) -> bool {
         self.end.finish.is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::provider::testing;
-
-    const RECORDED: &str = concat!(
-        ": keep-alive\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}]}\r\n\r\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"naïve 東京 🦀\"}}]}\n\n",
-        "data:{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"\"}}]}}]}\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"at\\\":\"}}]}}]}\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"x\\\"}\"}}]}}]}\n\n",
-        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":9,\"total_tokens\":35}}\n\n",
-        "data: [DONE]\n\n",
-    );
-
-    fn expected() -> Vec<ChatEvent> {
-        vec![
-            ChatEvent::Reasoning("hm".into()),
-            ChatEvent::Text("naïve 東京 🦀".into()),
-            ChatEvent::ToolCall(ToolCall {
-                id: "c1".into(),
-                name: "look".into(),
-                arguments: json!({"at": "x"}),
-                ..ToolCall::default()
-            }),
-            ChatEvent::Done(End {
-                usage: Some(Usage {
-                    input_tokens: Some(26),
-                    output_tokens: Some(9),
-                }),
-                finish: Some(Finish::ToolCalls),
-                ..End::default()
-            }),
-        ]
-    }
-
-    #[test]
-    fn an_answer_decodes_the_same_wherever_it_is_cut() {
-        testing::check(RECORDED, Decoder::default, &expected());
-    }
-
-    #[test]
-    fn an_answer_without_the_last_mark_is_whole_once_the_model_has_finished() {
-        testing::check(
-            &RECORDED.replace("data: [DONE]\n\n", ""),
-            Decoder::default,
-            &expected(),
-        );
-    }
-
-    #[test]
-    fn errors_and_noise_are_told_apart() {
-        let line = |line: &str| Decoder::default().line(line);
-        assert_eq!(
-            line(r#"data: {"error":{"message":"overloaded"}}"#),
-            Err(DecodeError::Reported("overloaded".into()))
-        );
-        for reported in [
-            r#"data: {"object":"error","message":"overloaded"}"#,
-            r#"data: {"type":"error","error":{"message":"overloaded"}}"#,
-            r#"data: [{"error":{"message":"overloaded"}}]"#,
-            r#"[{"error":{"message":"overloaded"}}]"#,
-        ] {
-            let said = Err(DecodeError::Reported("overloaded".into()));
-            assert_eq!(line(reported), said, "{reported}");
-        }
-        let unnamed = Err(DecodeError::Reported(r#"{"code":502}"#.into()));
-        assert_eq!(line(r#"data: {"error":{"code":502}}"#), unnamed);
-        for data in [r#"{"message":"overloaded"}"#, "overloaded"] {
-            let mut decoder = Decoder::default();
-            assert_eq!(decoder.line("event: error"), Ok(Vec::new()));
-            let said = decoder.line(&format!("data: {data}"));
-            assert_eq!(said, Err(DecodeError::Reported("overloaded".into())));
-        }
-        assert_eq!(line("data:"), Ok(Vec::new()));
-        assert!(matches!(line("data: {"), Err(DecodeError::Malformed(_))));
-        assert!(matches!(line("<html>"), Err(DecodeError::Malformed(_))));
-        let whole = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
-        assert_eq!(
-            line(whole),
-            Ok(vec![
-                ChatEvent::Text("hi".into()),
-                ChatEvent::Done(End {
-                    finish: Some(Finish::Stop),
-                    ..End::default()
-                })
-            ])
-        );
-    }
-
-    #[test]
-    fn calls_without_an_id_get_ids_of_their_own() {
-        let call = json!({"function": {"name": "look", "arguments": "no JSON"}});
-        let message = json!({"tool_calls": [call, call]});
-        let whole = json!({"choices": [{"message": message}]}).to_string();
-        let events = Decoder::default().line(&whole).unwrap();
-        let [ChatEvent::ToolCall(one), ChatEvent::ToolCall(two), _] = &events[..] else {
-            panic!("{events:?}");
-        };
-        assert!(!one.id.is_empty() && one.id != two.id, "{one:?} {two:?}");
-        assert_eq!(one.arguments, json!("no JSON"));
-    }
-
-    #[test]
-    fn spoilt_answers_are_errors_and_nothing_worse() {
-        let seeds: Vec<&str> = RECORDED.lines().collect();
-        let mut decoder = Decoder::default();
-        crate::mutate::each(&seeds, |line| {
-            if decoder.line(line).is_err() {
-                decoder = Decoder::default();
-            }
-        });
-        decoder.end();
     }
 }

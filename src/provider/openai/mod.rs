@@ -1,10 +1,15 @@
 //! Any OpenAI-compatible server: where it is and what is sent to it (<https://platform.openai.com/docs/api-reference/chat>).
 
+mod content;
 mod decoder;
+#[cfg(test)]
+mod recorded;
+mod thought;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::attached::restore;
 use super::http::Http;
 use super::url::{connectable, is_exposed, is_loopback, shown};
 use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings};
@@ -102,25 +107,44 @@ fn body(request: &ChatRequest) -> String {
             body[name] = value;
         }
     }
-    let messages = request.messages.iter().map(|message| match message {
-        Message::System(text) => json!({"role": "system", "content": text}),
-        Message::User(text) => json!({"role": "user", "content": text}),
-        Message::Assistant { text, calls, .. } if calls.is_empty() => json!({"role": "assistant", "content": text}),
-        Message::Assistant { text, calls, .. } => {
-            let text = Some(text).filter(|text| !text.is_empty());
-            let call = |call: &ToolCall| {
-                let function = json!({"name": call.name, "arguments": super::arguments(call).to_string()});
-                json!({"id": call.id, "type": "function", "function": function})
-            };
-            json!({"role": "assistant", "content": text, "tool_calls": calls.iter().map(call).collect::<Vec<_>>()})
-        }
-        Message::Tool { call_id, text } => json!({"role": "tool", "tool_call_id": call_id, "content": text}),
-    });
-    body["messages"] = messages.collect();
+    let mut messages: Vec<Value> = request.messages.iter().map(written).collect();
+    thought::complete(&mut messages);
+    body["messages"] = messages.into();
     if !request.tools.is_empty() && !request.may_call {
         body["tool_choice"] = json!("none");
     }
     body.to_string()
+}
+
+fn written(message: &Message) -> Value {
+    match message {
+        Message::System(text) => json!({"role": "system", "content": text}),
+        Message::User(text) => json!({"role": "user", "content": text}),
+        Message::Assistant {
+            text,
+            calls,
+            attached,
+        } => {
+            let mut message = json!({"role": "assistant", "content": text});
+            if !calls.is_empty() {
+                let text = Some(text).filter(|text| !text.is_empty());
+                message["content"] = json!(text);
+                message["tool_calls"] = calls.iter().map(written_call).collect();
+            }
+            restore(&mut message, attached);
+            message
+        }
+        Message::Tool { call_id, text } => {
+            json!({"role": "tool", "tool_call_id": call_id, "content": text})
+        }
+    }
+}
+
+fn written_call(call: &ToolCall) -> Value {
+    let function = json!({"name": call.name, "arguments": super::arguments(call).to_string()});
+    let mut written = json!({"id": call.id, "type": "function", "function": function});
+    restore(&mut written, &call.attached);
+    written
 }
 
 /// Returns a JSON schema in the form that the API takes.

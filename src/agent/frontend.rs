@@ -36,6 +36,8 @@ pub enum TurnEvent<'e> {
     Text(&'e str),
     /// A piece of the model's reasoning.
     Reasoning(&'e str),
+    /// All text since the last action was reasoning: its end was marked, its beginning not.
+    Rethought,
     /// A tool is about to run.
     Action(&'e ToolCall),
     /// A tool has run.

@@ -2,10 +2,12 @@
 
 mod frontend;
 mod history;
+mod listen;
 pub mod prompt;
 mod react;
 mod reply;
 mod think;
+mod written;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +74,8 @@ pub struct Transcript {
     server: String,
     /// What the model has thought since its last action.
     thought: String,
+    /// Text that is kept back because it may be a call.
+    held: String,
     asked: Option<(DateTime<Utc>, Instant)>,
     /// What the last request costs, in tokens, estimated from above.
     cost: usize,
@@ -87,6 +91,7 @@ impl Transcript {
             let ran = Utc::now() - step.started_at;
             step.duration_ms = u64::try_from(ran.num_milliseconds()).unwrap_or_default();
         }
+        self.answer += &std::mem::take(&mut self.held);
         let thought = std::mem::take(&mut self.thought).trim().to_owned();
         let attached = std::mem::take(&mut self.attached);
         let tells = !thought.is_empty() || !attached.is_empty();

@@ -261,6 +261,7 @@ mod tests {
                 match piece {
                     Piece::Reasoning(text) => thoughts += &text,
                     Piece::Text(text) => said += &text,
+                    other => panic!("{other:?}"),
                 }
             }
             let call = call.map(|call| (call.name, call.arguments));

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use futures::StreamExt;
 
+use super::listen::Listener;
 use super::prompt::{Fitted, Prompt, Style};
-use super::react::{Parser, STOP};
-use super::think::{Piece, Thinking};
+use super::react::STOP;
 use super::{Agent, Frontend, Transcript, TurnEvent};
 use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
 use crate::provider::{ChatEvent, ChatRequest, ProviderError};
@@ -33,19 +33,6 @@ impl Transcript {
         let parts = [thought.trim(), said.trim()].into_iter();
         let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
         parts.join("\n\n")
-    }
-
-    fn hear(&mut self, piece: &Piece, frontend: &mut dyn Frontend) {
-        match piece {
-            Piece::Text(text) => {
-                self.answer.push_str(text);
-                frontend.show(TurnEvent::Text(text));
-            }
-            Piece::Reasoning(text) => {
-                self.thought.push_str(text);
-                frontend.show(TurnEvent::Reasoning(text));
-            }
-        }
     }
 }
 
@@ -91,9 +78,10 @@ impl Agent {
             format: None,
         };
         transcript.asked = Some((Utc::now(), Instant::now()));
-        let mut parser = as_text.then(Parser::default);
-        let mut thinking = Thinking::new();
-        let (mut text, mut calls) = (String::new(), Vec::new());
+        transcript.finish = None;
+        transcript.attached.clear();
+        let style_of_calls = if as_text { Style::Text } else { Style::Native };
+        let mut listener = Listener::new(tools, style_of_calls, may_call);
         let mut events = self.provider.chat(request);
         let mut enough: Option<tokio::time::Instant> = None;
         loop {
@@ -135,41 +123,22 @@ impl Agent {
                     transcript.attached = end.attached;
                 }
                 _ if enough.is_some() => {}
-                ChatEvent::Reasoning(text) => {
-                    transcript.hear(&Piece::Reasoning(text), frontend);
-                }
+                ChatEvent::Reasoning(text) => transcript.reason(text, frontend),
                 ChatEvent::Text(chunk) => {
-                    for piece in thinking.push(&chunk) {
-                        said(piece, &mut text, parser.as_mut(), transcript, frontend);
-                    }
-                    if parser.as_ref().is_some_and(Parser::is_done) {
+                    listener.text(&chunk, transcript, frontend);
+                    if listener.is_done() {
                         enough = Some(tokio::time::Instant::now() + GRACE);
                     }
                 }
-                ChatEvent::ToolCall(call) => calls.push(call),
+                ChatEvent::ToolCall(call) => listener.call(call),
             }
         }
-        for piece in thinking.finish() {
-            said(piece, &mut text, parser.as_mut(), transcript, frontend);
-        }
-        if let Some(parser) = parser {
-            let (pieces, call, taken) = parser.finish();
-            text = taken;
-            for piece in pieces {
-                transcript.hear(&piece, frontend);
-            }
-            calls.extend(call);
-            // A thought that leads to no action and no answer is the answer.
-            if calls.is_empty() && transcript.answer.trim().is_empty() {
-                let thought = std::mem::take(&mut transcript.thought).trim().to_owned();
-                transcript.hear(&Piece::Text(thought), frontend);
-            }
-        }
+        let reply = listener.finish(transcript, frontend);
         // Without tools nothing was learnt about how they are called.
         if !tools.is_empty() {
             transcript.style.get_or_insert(style);
         }
-        Ok(Reply { text, calls })
+        Ok(reply)
     }
 }
 
@@ -185,28 +154,6 @@ fn leave(
     }
     transcript.requests.push(body);
     Ok(())
-}
-
-/// Passes on a piece of text: through the parser, where there is one.
-fn said(
-    piece: Piece,
-    text: &mut String,
-    parser: Option<&mut Parser>,
-    transcript: &mut Transcript,
-    frontend: &mut dyn Frontend,
-) {
-    match (piece, parser) {
-        (Piece::Text(said), Some(parser)) => {
-            for piece in parser.push(&said) {
-                transcript.hear(&piece, frontend);
-            }
-        }
-        (Piece::Text(said), None) => {
-            text.push_str(&said);
-            transcript.hear(&Piece::Text(said), frontend);
-        }
-        (reasoning, _) => transcript.hear(&reasoning, frontend),
-    }
 }
 
 fn bytes(message: &Message) -> usize {

@@ -78,6 +78,10 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
             match event {
                 TurnEvent::Text(text) => state.said.push_str(text),
                 TurnEvent::Reasoning(text) => state.thought.push_str(text),
+                TurnEvent::Rethought => {
+                    let said = std::mem::take(&mut state.said);
+                    state.thought.push_str(&said);
+                }
                 // What was said and thought before it is in the step.
                 TurnEvent::Observation(step) => {
                     state.steps.push(step.clone());
@@ -88,7 +92,10 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
             }
             state.changed |= matches!(
                 event,
-                TurnEvent::Text(_) | TurnEvent::Reasoning(_) | TurnEvent::Observation(_)
+                TurnEvent::Text(_)
+                    | TurnEvent::Reasoning(_)
+                    | TurnEvent::Rethought
+                    | TurnEvent::Observation(_)
             );
         }
         self.frontend.show(event);

@@ -238,8 +238,7 @@ impl Repl<'_> {
 
     fn say(&mut self, message: &str) -> Result<Ran> {
         let watched = self.ui.watched();
-        let tools = !self.chat.settings.tools.specs().is_empty();
-        let mut live = Live::new(self.ui, &mut self.approvals, tools);
+        let mut live = Live::new(self.ui, &mut self.approvals);
         let ended = self
             .runtime
             .block_on(self.chat.turn(message, &mut live, interrupt()));

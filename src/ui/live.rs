@@ -17,7 +17,7 @@ pub struct Live<'u> {
     approvals: &'u mut Approvals,
     /// What the cursor stands behind.
     behind: Behind,
-    /// Text that is the answer unless an action follows; kept back where nobody watches it come.
+    /// Text that is the answer unless an action follows, or a mark says that it was reasoning; kept back where nobody watches it come.
     held: Option<String>,
     /// The first error of writing to stdout; the turn goes on, so that it is recorded.
     broken: Option<io::Error>,
@@ -31,13 +31,13 @@ enum Behind {
 }
 
 impl<'u> Live<'u> {
-    /// Returns a front end for one turn; `tools` says whether the model may call any.
-    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals, tools: bool) -> Live<'u> {
+    /// Returns a front end for one turn.
+    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals) -> Live<'u> {
         Live {
             ui,
             approvals,
             behind: Behind::LineEnd,
-            held: (tools && !io::stdout().is_terminal()).then(String::new),
+            held: (!io::stdout().is_terminal()).then(String::new),
             broken: None,
         }
     }
@@ -112,6 +112,12 @@ impl Frontend for Live<'_> {
                 say(&dim(&visible(text), self.ui.color_err));
                 self.behind = behind(text, Behind::Reasoning);
             }
+            TurnEvent::Rethought => match &mut self.held {
+                Some(held) => held.clear(),
+                None if self.ui.json => {}
+                // It cannot be taken back.
+                None => self.line("↑ that was reasoning"),
+            },
             TurnEvent::Action(call) => {
                 // What was said before it was a thought.
                 if let Some(held) = &mut self.held {

@@ -10,6 +10,7 @@ mod terminal;
 mod tidy;
 
 mod agent;
+mod answers;
 mod behind;
 mod beside;
 mod claude_code;

@@ -174,6 +174,7 @@ impl Frontend for Watcher {
         match event {
             TurnEvent::Text(text) => self.answer += text,
             TurnEvent::Reasoning(text) => self.thoughts += text,
+            TurnEvent::Rethought => self.thoughts += &std::mem::take(&mut self.answer),
             TurnEvent::Action(call) => self.actions.push(call.name.clone()),
             TurnEvent::Notice(text) => self.notices.push(text.to_owned()),
             TurnEvent::Observation(_) | TurnEvent::Retry { .. } => {}

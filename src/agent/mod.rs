@@ -1,5 +1,6 @@
 //! Thinks: asks the model, runs the tools it calls, and asks again until it answers. Does not know where turns are stored.
 
+mod ending;
 mod frontend;
 mod history;
 mod listen;
@@ -76,6 +77,8 @@ pub struct Transcript {
     thought: String,
     /// Text that is kept back because it may be a call.
     held: String,
+    /// How many tokens the last reply has.
+    wrote: Option<u64>,
     asked: Option<(DateTime<Utc>, Instant)>,
     /// What the last request costs, in tokens, estimated from above.
     cost: usize,
@@ -174,8 +177,8 @@ impl Agent {
                 });
             }
         }
-        if transcript.answer.trim().is_empty() {
-            frontend.show(TurnEvent::Notice("the model gave no answer"));
+        if let Some(notice) = ending::notice(transcript, self.options.max_tokens) {
+            frontend.show(TurnEvent::Notice(&notice));
         }
         Ok(Status::Completed)
     }

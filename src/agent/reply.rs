@@ -78,7 +78,7 @@ impl Agent {
             format: None,
         };
         transcript.asked = Some((Utc::now(), Instant::now()));
-        transcript.finish = None;
+        (transcript.finish, transcript.wrote) = (None, None);
         transcript.attached.clear();
         let style_of_calls = if as_text { Style::Text } else { Style::Native };
         let mut listener = Listener::new(tools, style_of_calls, may_call);
@@ -116,6 +116,7 @@ impl Agent {
                 ChatEvent::Done(end) => {
                     if let Some(usage) = end.usage {
                         *transcript.usage.get_or_insert_default() += usage;
+                        transcript.wrote = usage.output_tokens;
                         notice_truncation(sent, usage, transcript, frontend);
                     }
                     transcript.finish = end.finish;

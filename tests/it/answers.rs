@@ -1,4 +1,4 @@
-//! Answers as servers and models give them: calls and thoughts in many forms, and what of it is kept, shown and sent back.
+//! Answers as servers and models give them: calls, thoughts and ends in many forms, and what of it is kept, shown and sent back.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -275,4 +275,76 @@ fn thoughts_are_told_from_the_answer() {
         before.contains("Okay, I greet.") && after.contains("Hello!"),
         "{screen}"
     );
+}
+
+#[test]
+fn an_answer_that_did_not_end_says_so() {
+    let forms: Vec<(&str, String, &str, &str)> = vec![
+        (
+            "openai",
+            sse(&said("Never touch the"), "length"),
+            "Never touch the",
+            "the answer was cut off at 1,234 tokens; `/max-tokens` raises it",
+        ),
+        (
+            "openai",
+            sse(&[json!({"reasoning_content": "hm"})], "length"),
+            "",
+            "the model was still thinking, and gave no answer, when it was cut off at 1,234 tokens",
+        ),
+        (
+            "openai",
+            sse(&said("Never"), "content_filter"),
+            "Never",
+            "the server's filter cut the answer off",
+        ),
+        (
+            "openai",
+            sse(&[], "content_filter"),
+            "",
+            "the server's filter took the answer away",
+        ),
+        (
+            "openai",
+            sse(&[json!({"refusal": "I will not."})], "stop"),
+            "I will not.",
+            "",
+        ),
+        ("openai", sse(&[], "stop"), "", "the model gave no answer"),
+        (
+            "ollama",
+            ndjson(&["Never touch the"], "length"),
+            "Never touch the",
+            "the answer was cut off at 1,234 tokens",
+        ),
+    ];
+    let home = Home::new();
+    for (provider, body, answer, notice) in forms {
+        let server = server(vec![body.clone()]);
+        let output = ask(
+            &home,
+            &server,
+            provider,
+            &["--no-tools", "--json", "hi"],
+            "",
+        );
+        let turn = &output.json()[0];
+        assert_eq!(
+            (&turn["response"], &turn["status"]),
+            (&json!(answer), &json!("completed")),
+            "{body}"
+        );
+        let told = output
+            .stderr
+            .lines()
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>();
+        match notice {
+            "" => assert!(told.is_empty(), "{body}: {told:?}"),
+            notice => assert!(
+                told.iter().any(|line| line.contains(notice)),
+                "{body}: {told:?}"
+            ),
+        }
+    }
 }

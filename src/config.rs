@@ -1,6 +1,7 @@
 //! Settings: the defaults of assets/config.toml, over them the user's file. Environment and flags come on top, in `cli`; how a variable and
 //! a path are read is the same for all of them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,14 @@ pub fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| expanded(&path).map_err(|error| format!("{error:#}")))
 }
 
+/// Is the value of a header, or those of the provider of this name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Header {
+    Value(String),
+    Of(BTreeMap<String, String>),
+}
+
 /// Holds every setting.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +91,7 @@ pub struct Config {
     pub ollama_url: String,
     pub openai_url: String,
     pub openai_model: String,
+    pub headers: BTreeMap<String, Header>,
     pub system: String,
     pub temperature: Option<f64>,
     pub max_tokens: Option<u32>,
@@ -141,7 +151,28 @@ impl Config {
                 bail!("`{name} = {value}` is not from {least} to {most}");
             }
         }
+        for (name, header) in &self.headers {
+            if matches!(header, Header::Of(_)) && name != "openai" && name != "ollama" {
+                bail!("`headers.{name}`: only openai and ollama have headers of their own");
+            }
+        }
         Ok(())
+    }
+
+    /// Returns the headers for a provider as they are written: those for each, then its own.
+    pub fn headers(&self, provider: &str) -> impl Iterator<Item = (&String, &String)> {
+        let all = self
+            .headers
+            .iter()
+            .filter_map(|(name, header)| match header {
+                Header::Value(value) => Some((name, value)),
+                Header::Of(_) => None,
+            });
+        let own = self.headers.get(provider).and_then(|header| match header {
+            Header::Of(own) => Some(own),
+            Header::Value(_) => None,
+        });
+        all.chain(own.into_iter().flatten())
     }
 }
 

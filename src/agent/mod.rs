@@ -82,6 +82,8 @@ pub struct Transcript {
     asked: Option<(DateTime<Utc>, Instant)>,
     /// What the last request costs, in tokens, estimated from above.
     cost: usize,
+    /// Whether the server has passed over the tools of the last request.
+    unread: bool,
 }
 
 impl Transcript {
@@ -112,6 +114,20 @@ impl Transcript {
 }
 
 impl Transcript {
+    /// Makes what was answered a thought: the model did not know of the tools, and is asked again.
+    fn pass_over(&mut self, frontend: &mut dyn Frontend) {
+        let step = Step {
+            thought: self.take_thought(),
+            success: true,
+            started_at: self.asked.map_or_else(Utc::now, |(at, _)| at),
+            duration_ms: self.asked.map_or(0, |(_, asked)| milliseconds(asked)),
+            ..Step::default()
+        };
+        self.attached = Attached::new();
+        frontend.show(TurnEvent::Observation(&step));
+        self.steps.push(step);
+    }
+
     /// Returns what is kept of a message besides what its steps tell.
     fn spoken(&self, text: String, attached: Attached) -> Spoken {
         Spoken {
@@ -133,7 +149,11 @@ impl Agent {
         frontend: &mut dyn Frontend,
     ) -> Result<Status, ProviderError> {
         let tools = self.tools.specs();
-        transcript.style = self.find_style(&tools, frontend).await;
+        let told = self.provider.told(&self.model).await;
+        transcript.window = told
+            .window
+            .filter(|window| *window < self.options.context_window);
+        transcript.style = self.find_style(&tools, told.tools, frontend);
         self.provider.server().clone_into(&mut transcript.server);
         for step in 0..=self.max_steps {
             let last = step == self.max_steps && !tools.is_empty();
@@ -183,20 +203,20 @@ impl Agent {
         Ok(Status::Completed)
     }
 
-    /// Asks the model whether it can call tools, where that is not known.
-    async fn find_style(&self, tools: &[ToolSpec], frontend: &mut dyn Frontend) -> Option<Style> {
+    /// Returns how the model is to call tools; `None` where the first request shows it.
+    fn find_style(
+        &self,
+        tools: &[ToolSpec],
+        told: Option<bool>,
+        frontend: &mut dyn Frontend,
+    ) -> Option<Style> {
         if self.style.is_some() || tools.is_empty() {
             return self.style;
         }
-        match self.provider.calls_tools(&self.model).await {
-            Some(false) => {
-                self.say_fallback(frontend);
-                Some(Style::Text)
-            }
-            Some(true) => Some(Style::Native),
-            // The first request shows it.
-            None => None,
+        if told == Some(false) {
+            self.say_fallback(frontend);
         }
+        told.map(|can| if can { Style::Native } else { Style::Text })
     }
 
     /// Asks the model once; once more, in the other style, when it turns out that it cannot call tools, or with less, when the request is
@@ -240,6 +260,12 @@ impl Agent {
                         "the request is longer than the model's window, so less of the conversation is sent; {}",
                         error.hint().unwrap_or_default()
                     )));
+                }
+                // Whoever asked for this style has it.
+                Ok(_) if transcript.unread && style.is_none() => {
+                    self.say_fallback(frontend);
+                    transcript.style = Some(Style::Text);
+                    transcript.pass_over(frontend);
                 }
                 asked => return asked,
             }

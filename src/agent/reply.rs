@@ -10,10 +10,13 @@ use super::prompt::{Fitted, Prompt, Style};
 use super::react::STOP;
 use super::{Agent, Frontend, Transcript, TurnEvent};
 use crate::conversation::{Message, ToolCall, ToolSpec, Usage};
-use crate::provider::{ChatEvent, ChatRequest, ProviderError};
+use crate::provider::{ChatEvent, ChatRequest, Options, ProviderError};
 
 /// Below this many tokens an estimate says nothing.
 const SURE: u64 = 1024;
+
+/// With fewer tokens than these, what a server has read cannot be told.
+const FEW: usize = 32;
 
 /// How long a model may take to stop once it has said all that counts.
 const GRACE: Duration = Duration::from_secs(2);
@@ -54,29 +57,13 @@ impl Agent {
             cost,
         } = prompt.fit(tools, style, &options);
         transcript.cost = cost;
-        // Said when more is left out than the person knows of, not with every request.
-        if left_out > self.left_out.max(transcript.left_out) {
-            let plural = if left_out == 1 { "turn" } else { "turns" };
-            frontend.show(TurnEvent::Notice(&format!(
-                "the first {left_out} {plural} no longer fit the model's window and were left out"
-            )));
-        }
+        self.notice_left_out(left_out, transcript, frontend);
         transcript.left_out = transcript.left_out.max(left_out);
         let sent: usize = messages.iter().map(bytes).sum();
+        let framed = messages.len();
+        transcript.unread = false;
         let as_text = style == Style::Text && !tools.is_empty();
-        let request = ChatRequest {
-            model: self.model.clone(),
-            messages,
-            tools: if as_text { Vec::new() } else { tools.to_vec() },
-            may_call,
-            options,
-            stop: if as_text {
-                vec![STOP.to_owned()]
-            } else {
-                Vec::new()
-            },
-            format: None,
-        };
+        let request = self.request(messages, tools, as_text, may_call, options);
         transcript.asked = Some((Utc::now(), Instant::now()));
         (transcript.finish, transcript.wrote) = (None, None);
         transcript.attached.clear();
@@ -101,7 +88,10 @@ impl Agent {
             };
             if !matches!(
                 event,
-                ChatEvent::Sent(_) | ChatEvent::Retry { .. } | ChatEvent::Done(_)
+                ChatEvent::Sent(_)
+                    | ChatEvent::Notice(_)
+                    | ChatEvent::Retry { .. }
+                    | ChatEvent::Done(_)
             ) {
                 let asked = transcript.asked.map(|(_, asked)| asked.elapsed());
                 transcript.first_token = transcript.first_token.or(asked);
@@ -109,6 +99,7 @@ impl Agent {
             match event {
                 // It leaves when the next event is asked for.
                 ChatEvent::Sent(body) => leave(body, transcript, frontend)?,
+                ChatEvent::Notice(text) => frontend.show(TurnEvent::Notice(&text)),
                 ChatEvent::Retry { reason, delay } => frontend.show(TurnEvent::Retry {
                     reason: &reason,
                     delay,
@@ -117,6 +108,7 @@ impl Agent {
                     if let Some(usage) = end.usage {
                         *transcript.usage.get_or_insert_default() += usage;
                         transcript.wrote = usage.output_tokens;
+                        transcript.unread = !as_text && reads_no_tools(tools, sent, framed, usage);
                         notice_truncation(sent, usage, transcript, frontend);
                     }
                     transcript.finish = end.finish;
@@ -135,11 +127,50 @@ impl Agent {
             }
         }
         let reply = listener.finish(transcript, frontend);
-        // Without tools nothing was learnt about how they are called.
-        if !tools.is_empty() {
+        // Without tools, nothing was learnt about how they are called.
+        transcript.unread &= reply.calls.is_empty();
+        if !tools.is_empty() && !transcript.unread {
             transcript.style.get_or_insert(style);
         }
         Ok(reply)
+    }
+
+    fn request(
+        &self,
+        messages: Vec<Message>,
+        tools: &[ToolSpec],
+        as_text: bool,
+        may_call: bool,
+        options: Options,
+    ) -> ChatRequest {
+        let (tools, stop) = match as_text {
+            true => (Vec::new(), vec![STOP.to_owned()]),
+            false => (tools.to_vec(), Vec::new()),
+        };
+        ChatRequest {
+            model: self.model.clone(),
+            messages,
+            tools,
+            may_call,
+            options,
+            stop,
+            format: None,
+        }
+    }
+
+    /// Says when more is left out than the person knows of, not with every request.
+    fn notice_left_out(
+        &self,
+        left_out: usize,
+        transcript: &Transcript,
+        frontend: &mut dyn Frontend,
+    ) {
+        if left_out > self.left_out.max(transcript.left_out) {
+            let plural = if left_out == 1 { "turn" } else { "turns" };
+            frontend.show(TurnEvent::Notice(&format!(
+                "the first {left_out} {plural} no longer fit the model's window and were left out"
+            )));
+        }
     }
 }
 
@@ -164,6 +195,17 @@ fn bytes(message: &Message) -> usize {
         | Message::Assistant { text, .. }
         | Message::Tool { text, .. } => text.len(),
     }
+}
+
+/// Returns whether a server has read as much as the messages alone are, so many bytes in so many frames, and far less than the tools: the
+/// model was never told of them.
+fn reads_no_tools(tools: &[ToolSpec], sent: usize, framed: usize, usage: Usage) -> bool {
+    let bytes = |tool: &ToolSpec| serde_json::json!(tool).to_string().len();
+    let offered: usize = tools.iter().map(bytes).sum();
+    // Of a few tokens nothing can be told.
+    let messages = (sent / 8).max(FEW)..=sent / 3 + framed * 16;
+    let read = usage.input_tokens.and_then(|read| read.try_into().ok());
+    read.is_some_and(|read| messages.contains(&read) && read < offered / 8)
 }
 
 /// Notices a server that has read far less than it was sent: Ollama cuts off what exceeds the model's window and says nothing.

@@ -9,7 +9,7 @@
 //!  3  talk import                 a chat; other histories in
 //!  2  upkeep retention            the store as a whole
 //!  1  opening                     who, where and with whom: what all of them need
-//!  0  args histories              the flags; what can be brought in
+//!  0  args histories secrets      the flags; what can be brought in; keys
 //! ```
 //!
 //! A file imports only from lower rooms; `tests/it/tidy.rs` checks it.
@@ -27,6 +27,7 @@ mod upkeep;
 mod args;
 mod histories;
 mod opening;
+mod secrets;
 
 use std::ffi::OsString;
 use std::io;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::args::{Global, Server};
+use super::secrets;
 use crate::chat::Memory;
 use crate::config::{Config, expanded, home_directory, path_in, variable};
 use crate::embedder::{Lazy, Source};
@@ -15,9 +16,6 @@ use crate::provider::{self, Kind};
 use crate::redact::Redactor;
 use crate::store::{self, Backlog, Hinted, Options, Store};
 use crate::ui::Ui;
-
-/// The variable that holds the key of an OpenAI-compatible server.
-const KEY: &str = "OPENAI_API_KEY";
 
 /// Returns the data directory: the one given, that of the environment, else the one below the person's home.
 pub fn home(named: Option<PathBuf>) -> Result<PathBuf> {
@@ -69,7 +67,7 @@ pub async fn options(
     source.fetch(ui.watched()).await?;
     Ok(Options {
         redact: match redact {
-            true => Redactor::new(variable(KEY)),
+            true => Redactor::new(secrets::known(config)),
             false => Redactor::off(),
         },
         notice: ui.notice(),
@@ -159,12 +157,20 @@ pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings
         "offline" => Kind::Offline,
         other => bail!("there is no provider `{other}`: choose auto, ollama, openai or offline"),
     };
+    let headers = |provider: &str, others: Kind| match kind {
+        Kind::Offline => Ok(Vec::new()),
+        kind if kind == others => Ok(Vec::new()),
+        _ => secrets::headers(config, provider),
+    };
     Ok(provider::Settings {
         kind,
         base_url: server.base_url.clone().filter(|url| !url.is_empty()),
         ollama_url: variable("OLLAMA_HOST").unwrap_or_else(|| config.ollama_url.clone()),
         openai_url: variable("OPENAI_BASE_URL").unwrap_or_else(|| config.openai_url.clone()),
-        openai_key: variable(KEY),
+        openai_key: variable(secrets::OPENAI_KEY),
+        ollama_key: variable(secrets::OLLAMA_KEY),
+        openai_headers: headers("openai", Kind::Ollama)?,
+        ollama_headers: headers("ollama", Kind::OpenAi)?,
         connect_timeout: Duration::from_secs(config.connect_timeout_s),
         idle_timeout: Duration::from_secs(config.idle_timeout_s),
         retries: config.retries,

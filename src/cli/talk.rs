@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::args::ChatArgs;
 use super::opening::{self, connection, remember};
-use super::retention;
+use super::{retention, secrets};
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
 use crate::config::{Config, expanded};
 use crate::provider::{self, Provider, ProviderError};
@@ -21,6 +21,9 @@ use crate::ui::{Approvals, Ui};
 
 /// The system prompt when none is set.
 const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
+
+/// How many models are asked about, at most, before one is chosen.
+const MOST_ASKED: usize = 16;
 
 /// Talks, until the person leaves or what was to be said is said.
 pub fn chat(
@@ -96,6 +99,7 @@ fn toolbox(args: &ChatArgs, memory: &Memory, config: &Config, home: &Path) -> Re
         Access::new(&folder, &named, &private)?,
         Arc::new(SearchMemory::new(memory.clone())),
         Duration::from_secs(config.command_timeout_s),
+        secrets::variables(config),
     );
     let chosen = match &args.tools[..] {
         [] => &config.tools[..],
@@ -189,20 +193,31 @@ async fn converse(
     Ok(chat)
 }
 
+/// Returns the first model that answers messages, as far as the server or the name tells.
 async fn default_model(provider: &dyn Provider, config: &Config) -> Result<String> {
-    let models = provider.models().await?;
-    let preferred = models
-        .iter()
-        .find(|model| provider.name() == "openai" && **model == config.openai_model);
-    match preferred.or(models.first()) {
-        Some(model) => Ok(model.clone()),
-        None => Err(ProviderError::NoModel {
-            provider: if provider.name() == "ollama" {
-                "Ollama"
-            } else {
-                "the server"
-            },
-        }
-        .into()),
+    let models = match provider.models().await {
+        Ok(models) => models,
+        // It is there, but lists nothing.
+        Err(ProviderError::Status {
+            status: 404 | 405 | 501,
+            ..
+        }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    if provider.name() == "openai" && models.contains(&config.openai_model) {
+        return Ok(config.openai_model.clone());
     }
+    let (others, likely): (Vec<&String>, Vec<&String>) = models
+        .iter()
+        .partition(|model| provider::is_called_otherwise(model));
+    for model in likely.into_iter().chain(others).take(MOST_ASKED) {
+        if provider.told(model).await.chats != Some(false) {
+            return Ok(model.clone());
+        }
+    }
+    let server = match provider.name() {
+        "ollama" => "Ollama",
+        _ => "the server",
+    };
+    Err(ProviderError::NoModel { provider: server }.into())
 }

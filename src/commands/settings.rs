@@ -16,29 +16,39 @@ pub struct ModelArgs {
 }
 
 pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    let models = chat.settings.provider.models().await?;
+    let listed = chat.settings.provider.models().await;
     if let Some(name) = args.name {
-        // Ollama lists `llama3.2:latest` and takes `llama3.2`.
-        if !models
-            .iter()
-            .any(|model| *model == name || model.strip_suffix(":latest") == Some(&name))
-        {
-            let provider = chat.settings.provider.name();
-            bail!(
-                "{provider} has no model `{name}`; it has {}",
+        // Ollama lists `llama3.2:latest` and takes `llama3.2`; gateways take names that nobody lists.
+        let is_listed =
+            |model: &String| *model == name || model.strip_suffix(":latest") == Some(&name);
+        let unsure = match &listed {
+            Ok(models) if models.iter().any(is_listed) => None,
+            Ok(models) => Some(format!(
+                "the server lists no `{name}`; it has {}",
                 models.join(", ")
-            );
+            )),
+            Err(error) => Some(format!("whether there is a `{name}` is not known: {error}")),
+        };
+        if let Some(notice) = unsure {
+            ui.warn(&notice);
         }
         chat.settings.model = name;
         return ui.setting("model", &json!(chat.settings.model));
     }
     if ui.json {
+        let models = listed.as_ref().map_or(Value::Null, |models| json!(models));
         return ui.print_json(
             &json!({"type": "setting", "name": "model", "value": chat.settings.model, "models": models}),
         );
     }
     ui.setting("model", &json!(chat.settings.model))?;
-    ui.print(&models.join("\n"))
+    match listed {
+        Ok(models) => ui.print(&models.join("\n")),
+        Err(error) => {
+            ui.warn(&format!("what else there is is not known: {error}"));
+            Ok(())
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secrets::Secrets;
 use super::url::{is_exposed, is_loopback, shown};
 use super::{
-    Connected, Kind, Offline, Ollama, OpenAi, Provider, ProviderError, Settings, ollama, openai,
+    Connected, Kind, Offline, Ollama, OpenAi, Provider, ProviderError, Settings, host, openai,
 };
 
 /// How long a server may take to show that it is there.
@@ -16,15 +17,12 @@ const PROBE: Duration = Duration::from_secs(1);
 pub async fn connect(settings: &Settings) -> Result<Connected, ProviderError> {
     let named = settings.base_url.as_deref();
     match (settings.kind, named) {
-        (Kind::Ollama, _) => {
-            let url = named.unwrap_or(&settings.ollama_url);
-            Ok(found(Ollama::new(url, settings)?))
-        }
-        (Kind::OpenAi, _) => told(named.unwrap_or(&settings.openai_url), settings),
+        (Kind::Ollama, _) => ollama_at(named.unwrap_or(&settings.ollama_url), settings, true),
+        (Kind::OpenAi, _) => openai_at(named.unwrap_or(&settings.openai_url), settings, true),
         (Kind::Offline, _) => Ok(found(Offline)),
         (Kind::Auto, Some(base)) => at(base, settings).await,
         (Kind::Auto, None) if settings.openai_key.is_some() => {
-            untold(&settings.openai_url, settings)
+            openai_at(&settings.openai_url, settings, false)
         }
         (Kind::Auto, None) => around(settings).await,
     }
@@ -38,64 +36,106 @@ fn found(provider: impl Provider + 'static) -> Connected {
     }
 }
 
-/// Connects to a server that the person calls OpenAI-compatible; it gets the key.
-fn told(url: &str, settings: &Settings) -> Result<Connected, ProviderError> {
-    let connected = found(OpenAi::new(url, settings)?);
-    let warning = key_at_risk(url, settings).map(|url| {
-        format!(
-            "`OPENAI_API_KEY` goes to `{url}` in clear text: who listens on the way can read it"
-        )
-    });
-    Ok(Connected {
-        warning,
-        ..connected
-    })
-}
-
-/// Connects to a server that nobody has called OpenAI-compatible; the key does not go where it can be read on the way.
-fn untold(url: &str, settings: &Settings) -> Result<Connected, ProviderError> {
-    let Some(shown) = key_at_risk(url, settings) else {
-        return Ok(found(OpenAi::new(url, settings)?));
-    };
-    let without_key = Settings {
-        openai_key: None,
-        ..settings.clone()
-    };
-    let warning = format!(
-        "`OPENAI_API_KEY` is not sent to `{shown}`, because it would go there in clear text: `--provider openai` sends it all the same"
+fn openai_at(url: &str, settings: &Settings, told: bool) -> Result<Connected, ProviderError> {
+    let (sent, warning) = careful(
+        &openai::base_url(url),
+        settings,
+        &Secrets::openai(settings),
+        "openai",
+        told,
     );
     Ok(Connected {
-        warning: Some(warning),
-        ..found(OpenAi::new(url, &without_key)?)
+        warning,
+        ..found(OpenAi::new(url, &sent)?)
     })
 }
 
-/// Returns the URL, as it is shown, where sending the key to it would let others read it.
-fn key_at_risk(url: &str, settings: &Settings) -> Option<String> {
-    let url = openai::base_url(url);
-    (settings.openai_key.is_some() && is_exposed(&url)).then(|| shown(&url))
+fn ollama_at(url: &str, settings: &Settings, told: bool) -> Result<Connected, ProviderError> {
+    let (sent, warning) = careful(
+        &host::base_url(url),
+        settings,
+        &Secrets::ollama(settings),
+        "ollama",
+        told,
+    );
+    Ok(Connected {
+        warning,
+        ..found(Ollama::new(url, &sent)?)
+    })
 }
 
-/// Finds out without the key what is at a URL, and connects to it.
+/// Returns what a server may be given, and a warning where others may read it on the way: then it is sent only to a server whose kind
+/// the person has named.
+fn careful(
+    url: &str,
+    settings: &Settings,
+    secrets: &Secrets,
+    kind: &str,
+    told: bool,
+) -> (Settings, Option<String>) {
+    if secrets.is_empty() || !is_exposed(url) {
+        return (settings.clone(), None);
+    }
+    let (what, url) = (secrets.origin(), shown(url));
+    if told {
+        let warning =
+            format!("{what} goes to `{url}` in clear text: who listens on the way can read it");
+        return (settings.clone(), Some(warning));
+    }
+    let warning = format!(
+        "{what} is not sent to `{url}`, because it would go there in clear text: `--provider {kind}` sends it all the same"
+    );
+    (bare(settings), Some(warning))
+}
+
+/// Returns settings without anything secret.
+fn bare(settings: &Settings) -> Settings {
+    Settings {
+        openai_key: None,
+        ollama_key: None,
+        openai_headers: Vec::new(),
+        ollama_headers: Vec::new(),
+        ..settings.clone()
+    }
+}
+
+/// Finds out without any key what is at a URL, and connects to it.
 async fn at(base: &str, settings: &Settings) -> Result<Connected, ProviderError> {
-    let ollama = Ollama::new(base, settings)?;
+    let ollama = Ollama::new(base, &bare(settings))?;
     match ollama.models().await {
-        Ok(_) => Ok(found(ollama)),
+        Ok(_) if ollama.tells_version().await || !lists_as_openai(base, settings).await => {
+            ollama_at(base, settings, false)
+        }
         // The name of a service, which has nothing at Ollama's port.
         Err(ProviderError::Unreachable { .. })
             if settings.openai_key.is_some()
                 && openai::base_url(base).starts_with("https:")
                 && !base.contains("://") =>
         {
-            untold(base, settings)
+            openai_at(base, settings, false)
         }
         Err(ProviderError::Unreachable { url, reason, .. }) => Err(ProviderError::Unreachable {
             provider: "the server",
             url,
             reason,
         }),
+        // Whoever has a key for Ollama alone means Ollama.
+        Err(ProviderError::Status {
+            status: 401 | 403, ..
+        }) if settings.ollama_key.is_some() && settings.openai_key.is_none() => {
+            ollama_at(base, settings, false)
+        }
         // It is there but speaks something else.
-        Err(_) => untold(base, settings),
+        Ok(_) | Err(_) => openai_at(base, settings, false),
+    }
+}
+
+/// Returns whether a server lists its models in OpenAI's form. Older ones of llama.cpp list them in Ollama's, too, and speak nothing else
+/// of it.
+async fn lists_as_openai(base: &str, settings: &Settings) -> bool {
+    match OpenAi::new(base, &bare(settings)) {
+        Ok(openai) => openai.models().await.is_ok_and(|models| !models.is_empty()),
+        Err(_) => false,
     }
 }
 
@@ -103,21 +143,26 @@ async fn at(base: &str, settings: &Settings) -> Result<Connected, ProviderError>
 async fn around(settings: &Settings) -> Result<Connected, ProviderError> {
     let mut missing = Vec::new();
     let url = openai::base_url(&settings.openai_url);
-    if is_loopback(&url) || is_exposed(&url) {
-        let openai = OpenAi::new(&url, settings)?;
-        if probe(&openai).await.is_some() {
-            return Ok(found(openai));
+    let with_headers = !settings.openai_headers.is_empty();
+    if is_loopback(&url) || is_exposed(&url) || with_headers {
+        let connected = openai_at(&url, settings, false)?;
+        if is_there(connected.provider.as_ref()).await {
+            return Ok(connected);
         }
         missing.push(format!("no answer at `{}`", shown(&url)));
     }
-    let ollama = Ollama::new(&settings.ollama_url, settings)?;
-    match probe(&ollama).await {
-        Some(models) if !models.is_empty() => return Ok(found(ollama)),
-        Some(_) => {
+    let connected = ollama_at(&settings.ollama_url, settings, false)?;
+    match probe(connected.provider.as_ref()).await {
+        Some(Ok(models)) if !models.is_empty() => return Ok(connected),
+        // It is there and wants a key, or another one, which is to be said.
+        Some(Err(
+            ProviderError::Unauthorized { .. } | ProviderError::Status { status: 401, .. },
+        )) => return Ok(connected),
+        Some(Ok(_)) => {
             missing.push("Ollama has no model yet (`ollama pull llama3.2` fetches one)".to_owned());
         }
-        None => {
-            let url = shown(&ollama::base_url(&settings.ollama_url));
+        _ => {
+            let url = shown(&host::base_url(&settings.ollama_url));
             missing.push(format!("no Ollama at `{url}` and no `OPENAI_API_KEY`"));
         }
     }
@@ -131,8 +176,19 @@ async fn around(settings: &Settings) -> Result<Connected, ProviderError> {
     })
 }
 
-/// Returns the models of a server that shows soon that it is there.
-async fn probe(provider: &dyn Provider) -> Option<Vec<String>> {
-    let models = tokio::time::timeout(PROBE, provider.models()).await;
-    models.ok()?.ok()
+/// Returns whether a server shows soon that it is there; it need not list its models.
+async fn is_there(provider: &dyn Provider) -> bool {
+    match probe(provider).await {
+        Some(Ok(_)) => true,
+        Some(Err(error)) => !matches!(
+            error,
+            ProviderError::Unreachable { .. } | ProviderError::Broken { .. }
+        ),
+        None => false,
+    }
+}
+
+/// Asks a server for its models, for a short while.
+async fn probe(provider: &dyn Provider) -> Option<Result<Vec<String>, ProviderError>> {
+    tokio::time::timeout(PROBE, provider.models()).await.ok()
 }

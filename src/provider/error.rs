@@ -22,10 +22,16 @@ pub enum ProviderError {
         model: String,
         message: String,
     },
-    #[error("{provider} has no model")]
+    #[error("{provider} lists no model that answers messages")]
     NoModel { provider: &'static str },
     #[error("{provider} refused the key: {message}")]
     Unauthorized {
+        provider: &'static str,
+        message: String,
+    },
+    /// Whoever pays has to do something about it.
+    #[error("{provider} wants to be paid: {message}")]
+    Spent {
         provider: &'static str,
         message: String,
     },
@@ -70,6 +76,8 @@ pub enum ProviderError {
     /// Whoever asked does not want it sent.
     #[error("the request was not sent: {reason}")]
     Withheld { reason: String },
+    #[error("cannot send the header `{name}`: {reason}")]
+    BadHeader { name: String, reason: String },
     #[error("`{url}` is not a base URL: {reason}")]
     BadUrl { url: String, reason: String },
 }
@@ -101,7 +109,14 @@ impl ProviderError {
                 "fetch one with `ollama pull llama3.2`".to_owned()
             }
             ProviderError::NoModel { .. } => "name one with `--model`".to_owned(),
+            ProviderError::Unauthorized {
+                provider: "Ollama", ..
+            } => "check the key in `OLLAMA_API_KEY`".to_owned(),
             ProviderError::Unauthorized { .. } => "check the key in `OPENAI_API_KEY`".to_owned(),
+            ProviderError::Spent { .. } => {
+                "look after quota and credit of the account, or choose another server or model"
+                    .to_owned()
+            }
             ProviderError::NoKey { .. } => {
                 "set `OPENAI_API_KEY`, or choose another provider with `--provider`".to_owned()
             }
@@ -123,8 +138,19 @@ impl ProviderError {
                 status: 401,
                 provider,
                 ..
-            } if *provider != "Ollama" => {
-                "set `OPENAI_API_KEY`; over http:// it goes to another machine only with `--provider openai`"
+            } => {
+                let key = match *provider {
+                    "Ollama" => "OLLAMA_API_KEY",
+                    _ => "OPENAI_API_KEY",
+                };
+                format!(
+                    "set `{key}`; over http:// it goes to another machine only when `--provider` names the server's kind"
+                )
+            }
+            ProviderError::Status {
+                status: 404 | 405, ..
+            } => {
+                "nothing answers at that path: check the path of `--base-url` (most servers have their API below `/v1`)"
                     .to_owned()
             }
             ProviderError::Status { status: 429, .. } => {
@@ -132,6 +158,9 @@ impl ProviderError {
             }
             ProviderError::Malformed { .. } => {
                 "check that `--base-url` and `--provider` fit together".to_owned()
+            }
+            ProviderError::BadHeader { .. } => {
+                "look at `headers` in config.toml and the variables that it names".to_owned()
             }
             ProviderError::Status { .. }
             | ProviderError::Reported { .. }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::Value;
 
-use super::failure::Refusal;
+use super::dialect::Dialects;
+use super::failure::{Failed, Refusal};
 use super::said::read;
+use super::secrets::Secrets;
 use super::url::{is_loopback, shown};
 use super::{ProviderError, Settings};
 use crate::conversation::cut;
@@ -31,13 +34,17 @@ pub struct Http {
     client: Client,
     /// Without a slash at the end.
     base: String,
+    /// What comes behind every path, with its question mark.
+    query: String,
     /// The same without what is secret in it.
     server: String,
-    key: Option<String>,
+    with_key: bool,
     /// The longest silence.
     pub idle: Duration,
     /// How often a request is tried again.
     pub retries: u32,
+    /// What its models have refused.
+    pub dialects: Dialects,
 }
 
 impl Http {
@@ -45,7 +52,7 @@ impl Http {
     pub fn new(
         provider: &'static str,
         base: String,
-        key: Option<String>,
+        secrets: Secrets,
         settings: &Settings,
     ) -> Result<Http, ProviderError> {
         let bad = |reason: String| ProviderError::BadUrl {
@@ -56,6 +63,7 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("it must begin with http:// or https://".to_owned()));
         }
+        let headers = secrets.headers()?;
         let mut client = Client::builder()
             .connect_timeout(settings.connect_timeout)
             .user_agent(concat!("allm/", env!("CARGO_PKG_VERSION")))
@@ -64,15 +72,23 @@ impl Http {
         if is_loopback(&base) {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| bad(reason(&error)))?;
+        let with_key = headers.contains_key(AUTHORIZATION);
+        let client = client.default_headers(headers).build();
+        let client = client.map_err(|error| bad(reason(&error)))?;
+        let (path, query) = match base.split_once('?') {
+            Some((path, query)) => (path.trim_end_matches('/'), format!("?{query}")),
+            None => (base.as_str(), String::new()),
+        };
         Ok(Http {
             provider,
             client,
-            server: shown(&base),
-            base,
-            key,
+            server: shown(path),
+            base: path.to_owned(),
+            query,
+            with_key,
             idle: settings.idle_timeout,
             retries: settings.retries,
+            dialects: Dialects::default(),
         })
     }
 
@@ -83,15 +99,28 @@ impl Http {
 
     /// Fetches a JSON document.
     pub async fn get_json(&self, path: &str) -> Result<Value, ProviderError> {
-        let request = self.client.get(format!("{}{path}", self.base));
-        self.json(self.signed(request.timeout(LISTING))).await
+        let request = self.client.get(self.url(path));
+        self.json(request.timeout(LISTING)).await
+    }
+
+    /// Fetches a JSON document for which a turn waits.
+    pub async fn get_soon(&self, path: &str) -> Result<Value, ProviderError> {
+        self.json(self.client.get(self.url(path)).timeout(ASIDE))
+            .await
+    }
+
+    /// Fetches a small JSON document for which a turn waits; `path` begins where the server does, and not below `/v1`.
+    pub async fn get_aside(&self, path: &str) -> Result<Value, ProviderError> {
+        let root = self.base.strip_suffix("/v1").unwrap_or(&self.base);
+        let request = self.client.get(format!("{root}{path}"));
+        self.json(request.timeout(ASIDE)).await
     }
 
     async fn json(&self, request: RequestBuilder) -> Result<Value, ProviderError> {
         let response = request
             .send()
             .await
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| self.unanswered(&error))?;
         if !response.status().is_success() {
             return Err(self.refused(response, "").await.error);
         }
@@ -125,42 +154,37 @@ impl Http {
 
     /// Posts a small JSON document and reads another.
     pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value, ProviderError> {
-        let request = self.client.post(format!("{}{path}", self.base));
-        self.json(self.signed(request.json(body).timeout(ASIDE)))
-            .await
+        let request = self.client.post(self.url(path));
+        self.json(request.json(body).timeout(ASIDE)).await
     }
 
     /// Sends the request once.
     pub async fn post(&self, path: &str, body: &str, model: &str) -> Result<Response, Failed> {
         let request = self
             .client
-            .post(format!("{}{path}", self.base))
+            .post(self.url(path))
             .header("content-type", "application/json")
             .body(body.to_owned());
-        let failed = |error, may_pass| Failed {
-            error,
-            may_pass,
-            wait: None,
-        };
-        match tokio::time::timeout(self.idle, self.signed(request).send()).await {
-            Err(_) => Err(failed(self.stalled(), false)),
-            Ok(Err(error)) => {
-                let may_pass = error.is_connect() && !error.is_timeout();
-                Err(failed(self.unreachable(&error), may_pass))
-            }
+        match tokio::time::timeout(self.idle, request.send()).await {
+            Err(_) => Err(self.stalled().into()),
+            Ok(Err(error)) => Err(Failed {
+                may_pass: !error.is_timeout(),
+                ..Failed::from(self.unanswered(&error))
+            }),
             Ok(Ok(response)) if response.status().is_success() => Ok(response),
             Ok(Ok(response)) => Err(self.refused(response, model).await),
         }
     }
 
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        }
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}{}", self.base, self.query)
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> ProviderError {
+    fn unanswered(&self, error: &reqwest::Error) -> ProviderError {
+        // What broke off had been reached.
+        if !error.is_connect() && !error.is_timeout() && !error.is_builder() {
+            return self.broken(reason(error));
+        }
         ProviderError::Unreachable {
             provider: self.provider,
             url: self.server.clone(),
@@ -196,37 +220,25 @@ impl Http {
             provider: self.provider,
             model,
             status: response.status(),
-            with_key: self.key.is_some(),
+            with_key: self.with_key,
         };
         let to = response.headers().get("location");
         if let (true, Some(to)) = (refusal.status.is_redirection(), to) {
-            let error = ProviderError::Redirect {
+            return Failed::from(ProviderError::Redirect {
                 provider: self.provider,
                 to: shown(&String::from_utf8_lossy(to.as_bytes())),
-            };
-            return Failed {
-                error,
-                may_pass: false,
-                wait: None,
-            };
+            });
         }
         let wait = response.headers().get("retry-after");
         let wait = wait.and_then(|value| wait_until(value.to_str().ok()?));
         let (body, _) = self.body(response, LONGEST_ERROR).await;
         let said = read(&String::from_utf8_lossy(&body));
+        let failed = refusal.failed(said);
         Failed {
-            may_pass: refusal.may_pass(&said),
-            error: refusal.error(said),
-            wait,
+            wait: wait.or(failed.wait),
+            ..failed
         }
     }
-}
-
-/// Says why a request was not answered, whether it may be if it is sent again, and when the server wants it.
-pub struct Failed {
-    pub error: ProviderError,
-    pub may_pass: bool,
-    pub wait: Option<Duration>,
 }
 
 /// Reads how long a server wants to be left alone: seconds, or a date.

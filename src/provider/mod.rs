@@ -3,17 +3,22 @@
 mod attached;
 mod calls;
 mod connect;
+mod dialect;
 mod error;
 mod failure;
+mod host;
 mod http;
 mod lines;
+mod meaning;
 mod offline;
 mod ollama;
 mod openai;
 mod said;
+mod secrets;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod told;
 mod url;
 
 use std::sync::Arc;
@@ -32,6 +37,7 @@ pub use offline::Offline;
 pub use ollama::Ollama;
 pub use openai::OpenAi;
 pub use said::read as read_refusal;
+pub use told::{Told, is_called_otherwise};
 pub use url::{is_loopback, shown};
 
 /// Speaks to one server, or to none.
@@ -46,9 +52,9 @@ pub trait Provider: Send + Sync {
     fn chat(&self, request: ChatRequest) -> ChatStream;
     /// Lists the models that the server offers.
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>>;
-    /// Returns whether the model can call tools in the way of the API, if the server says so.
-    fn calls_tools<'p>(&'p self, _model: &'p str) -> BoxFuture<'p, Option<bool>> {
-        Box::pin(async { None })
+    /// Returns what the server tells of a model. It is asked once, for a short while, and never fails.
+    fn told<'p>(&'p self, _model: &'p str) -> BoxFuture<'p, Told> {
+        Box::pin(async { Told::default() })
     }
 }
 
@@ -83,8 +89,10 @@ pub struct Options {
 /// Reports what happens while a model answers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChatEvent {
-    /// The exact body of the request, first of all events; absent where nothing is sent.
+    /// The exact body of the request, first of all events, and of another that takes its place; absent where nothing is sent.
     Sent(String),
+    /// What the person should know of how the model is asked.
+    Notice(String),
     /// The request is tried again after this delay, for this reason.
     Retry {
         reason: String,
@@ -110,8 +118,9 @@ pub struct End {
 }
 
 /// Says which provider to connect to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
+    #[default]
     Auto,
     Ollama,
     OpenAi,
@@ -119,7 +128,7 @@ pub enum Kind {
 }
 
 /// Holds where and how to connect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub kind: Kind,
     /// Overrides both of the next two.
@@ -127,6 +136,10 @@ pub struct Settings {
     pub ollama_url: String,
     pub openai_url: String,
     pub openai_key: Option<String>,
+    pub ollama_key: Option<String>,
+    /// More headers of each request, by name: for gateways.
+    pub openai_headers: Vec<(String, String)>,
+    pub ollama_headers: Vec<(String, String)>,
     pub connect_timeout: Duration,
     /// The longest silence while an answer streams.
     pub idle_timeout: Duration,

@@ -5,23 +5,35 @@ use serde_json::{Deserializer, Map, Value, json};
 
 use super::attached::restore;
 use super::calls::Calls;
+use super::host::base_url;
 use super::http::Http;
 use super::said::find;
+use super::secrets::Secrets;
 use super::stream::{Decode, DecodeError};
-use super::url::connectable;
+use super::told::{self, Known, Told};
 use super::{ChatEvent, ChatRequest, ChatStream, End, Provider, ProviderError, Settings};
 use crate::conversation::{Finish, Message, ToolCall, Usage};
 
-/// The port where Ollama listens when nobody says.
-const PORT: u16 = 11434;
-
 /// Speaks to an Ollama server.
-pub struct Ollama(Http);
+pub struct Ollama {
+    http: Http,
+    known: Known,
+}
 
 impl Ollama {
     /// Prepares to talk to the server at `host`, which may be anything that `OLLAMA_HOST` may be.
     pub fn new(host: &str, settings: &Settings) -> Result<Ollama, ProviderError> {
-        Ok(Ollama(Http::new("Ollama", base_url(host), None, settings)?))
+        let secrets = Secrets::ollama(settings);
+        Ok(Ollama {
+            http: Http::new("Ollama", base_url(host), secrets, settings)?,
+            known: Known::default(),
+        })
+    }
+
+    /// Returns whether the server says which Ollama it is; others that list models in its form do not.
+    pub async fn tells_version(&self) -> bool {
+        let version = self.http.get_aside("/api/version").await;
+        version.is_ok_and(|version| version["version"].is_string())
     }
 }
 
@@ -31,21 +43,17 @@ impl Provider for Ollama {
     }
 
     fn server(&self) -> &str {
-        self.0.server()
+        self.http.server()
     }
 
     fn chat(&self, request: ChatRequest) -> ChatStream {
-        self.0.stream(
-            "/api/chat",
-            body(&request),
-            request.model,
-            Decoder::default(),
-        )
+        self.http
+            .stream("/api/chat", body(&request), request.model, Decoder::default)
     }
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>> {
         Box::pin(async {
-            let tags = self.0.get_json("/api/tags").await?;
+            let tags = self.http.get_json("/api/tags").await?;
             // A list in OpenAI's form, too, is that of llama.cpp, which speaks nothing else of this API.
             let list = tags["models"].as_array().filter(|_| tags["data"].is_null());
             let Some(models) = list else {
@@ -62,37 +70,23 @@ impl Provider for Ollama {
         })
     }
 
-    fn calls_tools<'p>(&'p self, model: &'p str) -> BoxFuture<'p, Option<bool>> {
+    fn told<'p>(&'p self, model: &'p str) -> BoxFuture<'p, Told> {
         Box::pin(async move {
+            if let Some(told) = self.known.get(model) {
+                return told;
+            }
             let body = json!({"model": model});
-            can_call_tools(&self.0.post_json("/api/show", &body).await.ok()?)
+            let show = self.http.post_json("/api/show", &body).await;
+            let told = show
+                .as_ref()
+                .map_or_else(|_| Told::default(), told::of_show);
+            self.known.keep(model, told)
         })
     }
 }
 
-/// Reads the capabilities that `/api/show` lists; older servers list none.
-fn can_call_tools(show: &Value) -> Option<bool> {
-    let capabilities = show["capabilities"].as_array()?;
-    Some(capabilities.iter().any(|capability| capability == "tools"))
-}
-
-/// Completes what `OLLAMA_HOST` may hold: a host, a host and port, or a URL.
-pub fn base_url(host: &str) -> String {
-    let host = host.trim().trim_end_matches('/');
-    let url = if host.contains("://") {
-        host.to_owned()
-    } else if host.rsplit_once(':').is_some_and(|(name, port)| {
-        port.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']'))
-    }) {
-        format!("http://{host}")
-    } else {
-        format!("http://{host}:{PORT}")
-    };
-    connectable(url)
-}
-
 /// Returns the request body. The messages come last, so that a longer conversation shares the beginning of a shorter one.
-fn body(request: &ChatRequest) -> String {
+fn body(request: &ChatRequest) -> Value {
     let options = &request.options;
     let mut settings = Map::new();
     settings.insert("num_ctx".to_owned(), json!(options.context_window));
@@ -147,7 +141,7 @@ fn body(request: &ChatRequest) -> String {
         });
     }
     body["messages"] = messages.into();
-    body.to_string()
+    body
 }
 
 fn written(call: &ToolCall) -> Value {
@@ -340,7 +334,7 @@ mod tests {
             may_call: true,
         };
         assert_eq!(
-            body(&request),
+            body(&request).to_string(),
             concat!(
                 r#"{"model":"llama3.2","stream":true,"options":{"num_ctx":8192,"temperature":0.5,"num_predict":7,"seed":-1,"stop":["\nObservation:"]},"#,
                 r#""format":{"type":"object"},"#,
@@ -350,30 +344,6 @@ mod tests {
                 r#"{"role":"tool","content":"seen","tool_name":"look"}]}"#,
             )
         );
-    }
-
-    #[test]
-    fn capabilities_say_whether_a_model_can_call_tools() {
-        let show = |list: &[&str]| can_call_tools(&json!({"capabilities": list}));
-        assert_eq!(show(&["completion", "tools"]), Some(true));
-        assert_eq!(show(&["completion"]), Some(false));
-        assert_eq!(can_call_tools(&json!({"license": "…"})), None);
-    }
-
-    #[test]
-    fn a_host_becomes_a_url() {
-        for (host, url) in [
-            ("localhost", "http://localhost:11434"),
-            ("0.0.0.0", "http://127.0.0.1:11434"),
-            ("[::]", "http://[::1]:11434"),
-            ("box:8080", "http://box:8080"),
-            ("http://box:8080/", "http://box:8080"),
-            ("https://box", "https://box"),
-            ("[::1]", "http://[::1]:11434"),
-            ("[::1]:99", "http://[::1]:99"),
-        ] {
-            assert_eq!(base_url(host), url);
-        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! An answer as it comes: a request is sent, again where that may help, and lines become events until the model has said all.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use reqwest::Response;
+use serde_json::Value;
 
-use super::failure::reported;
+use super::failure::{Failed, reported};
 use super::http::{Http, reason};
 use super::lines::Lines;
 use super::said::Said;
-use super::{ChatEvent, ChatStream, ProviderError};
+use super::{ChatEvent, ChatStream};
 
 /// The longest wait that a server may ask for before a request is tried again.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -40,111 +42,200 @@ pub enum DecodeError {
 }
 
 impl Http {
-    /// Sends `body` and decodes the answer as it comes.
-    pub fn stream(
+    /// Sends `body`, in the form that the server has turned out to take, and decodes the answer as it comes.
+    pub fn stream<D: Decode>(
         &self,
         path: &str,
-        body: String,
+        body: Value,
         model: String,
-        mut decoder: impl Decode,
+        decoder: impl Fn() -> D + Send + 'static,
     ) -> ChatStream {
         let http = self.clone();
         let path = path.to_owned();
         Box::pin(async_stream::try_stream! {
-            yield ChatEvent::Sent(body.clone());
+            let mut sent = http.dialects.spoken(&model, &body);
+            yield ChatEvent::Sent(sent.to_string());
             let mut attempt = 0;
-            let response = loop {
-                match http.post(&path, &body, &model).await {
-                    Ok(response) => break response,
-                    Err(failed) => {
-                        let delay = failed.wait.unwrap_or_else(|| backoff(attempt));
-                        if !failed.may_pass || attempt >= http.retries || delay > LONGEST_WAIT {
-                            Err(failed.error)?;
-                            return;
-                        }
-                        attempt += 1;
-                        yield ChatEvent::Retry { reason: failed.error.to_string(), delay };
-                        tokio::time::sleep(delay).await;
-                    }
-                }
-            };
-            let mut chunks = response.bytes_stream();
-            let mut lines = Lines::default();
-            let (mut received, mut told) = (0, 0);
-            let mut end: Option<Instant> = None;
-            let mut last = String::new();
             loop {
-                if decoder.is_finished() && end.is_none() {
-                    end = Some(Instant::now() + LINGER);
-                }
-                let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-                let patience = left.map_or(http.idle, |left| left.min(http.idle));
-                let (complete, mut failure) = match tokio::time::timeout(patience, chunks.next()).await {
-                    Ok(Some(Ok(chunk))) => {
-                        received += chunk.len();
-                        lines.push(&chunk).map_or_else(
-                            |reason| (Vec::new(), Some(http.broken(reason))),
-                            |lines| (lines, None),
-                        )
+                let mut heard = false;
+                let failed = match http.post(&path, &sent.to_string(), &model).await {
+                    Err(failed) => failed,
+                    Ok(response) => {
+                        let mut answer = Answer::new(&http, &model, response, decoder());
+                        loop {
+                            match answer.next().await {
+                                Ok(None) => return,
+                                Ok(Some(event)) => {
+                                    heard = true;
+                                    yield event;
+                                }
+                                Err(failed) => break failed,
+                            }
+                        }
                     }
-                    Ok(Some(Err(error))) => (Vec::new(), Some(http.broken(reason(&error)))),
-                    Ok(None) => {
-                        let closed = http.broken("the connection closed before the answer ended".to_owned());
-                        (lines.finish().into_iter().collect(), Some(closed))
-                    }
-                    Err(_) => (Vec::new(), Some(http.stalled())),
                 };
-                for line in complete {
-                    let decoded = decoder.line(&line);
-                    if !line.trim().is_empty() {
-                        last = line;
-                    }
-                    let events = match decoded {
-                        Ok(events) => events,
-                        Err(error) => {
-                            failure = Some(http.undecodable(error, &last));
-                            break;
-                        }
-                    };
-                    for event in events {
-                        told += weight(&event);
-                        let done = matches!(event, ChatEvent::Done(_));
-                        yield event;
-                        if done {
-                            return;
-                        }
-                    }
+                // What has been heard would be heard twice.
+                if heard {
+                    Err(failed.error)?;
+                    return;
                 }
-                if told > LONGEST_ANSWER || received > LONGEST_STREAM {
-                    let longest = LONGEST_ANSWER >> 20;
-                    failure = Some(http.broken(format!("it is longer than {longest} MiB")));
+                let learnt = failed.refusal.and_then(|said| http.dialects.learn(&model, &said, &sent));
+                if let Some(notice) = learnt {
+                    sent = http.dialects.spoken(&model, &body);
+                    yield ChatEvent::Notice(notice);
+                    yield ChatEvent::Sent(sent.to_string());
+                    continue;
                 }
-                let Some(mut failure) = failure else { continue };
-                // A model that has finished is not failed by what the server does then.
-                let rest = decoder.end().unwrap_or_else(|error| {
-                    failure = http.undecodable(error, &last);
-                    Vec::new()
-                });
-                let whole = matches!(rest.last(), Some(ChatEvent::Done(_)));
-                for event in rest {
-                    yield event;
+                let delay = failed.wait.unwrap_or_else(|| backoff(attempt));
+                if !failed.may_pass || attempt >= http.retries || delay > LONGEST_WAIT {
+                    Err(failed.error)?;
+                    return;
                 }
-                if !whole {
-                    Err(failure)?;
-                }
-                return;
+                attempt += 1;
+                yield ChatEvent::Retry { reason: failed.error.to_string(), delay };
+                tokio::time::sleep(delay).await;
             }
         })
     }
 }
 
-impl Http {
-    fn undecodable(&self, error: DecodeError, line: &str) -> ProviderError {
-        match error {
-            DecodeError::Malformed(reason) => self.malformed(&reason, line),
-            DecodeError::Reported(said) => reported(self.provider, said),
+/// Reads an answer.
+struct Answer<'h, D> {
+    http: &'h Http,
+    model: &'h str,
+    response: Response,
+    lines: Lines,
+    /// The last line that was not blank.
+    last: String,
+    decoder: D,
+    ready: VecDeque<ChatEvent>,
+    failed: Option<Failed>,
+    received: usize,
+    told: usize,
+    /// How long the end of the stream is waited for, once the model has finished.
+    end: Option<Instant>,
+    over: bool,
+}
+
+impl<'h, D: Decode> Answer<'h, D> {
+    fn new(http: &'h Http, model: &'h str, response: Response, decoder: D) -> Answer<'h, D> {
+        Answer {
+            http,
+            model,
+            response,
+            lines: Lines::default(),
+            last: String::new(),
+            decoder,
+            ready: VecDeque::new(),
+            failed: None,
+            received: 0,
+            told: 0,
+            end: None,
+            over: false,
         }
     }
+
+    /// Returns the next event, or nothing after the last.
+    async fn next(&mut self) -> Result<Option<ChatEvent>, Failed> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
+            }
+            if self.over {
+                return Ok(None);
+            }
+            let (lines, failed) = self.read().await;
+            self.over = self.decode(lines, failed);
+        }
+    }
+
+    /// Waits for the next piece; returns the lines that it completes, and why none follow.
+    async fn read(&mut self) -> (Vec<String>, Option<Failed>) {
+        if self.decoder.is_finished() && self.end.is_none() {
+            self.end = Some(Instant::now() + LINGER);
+        }
+        let left = self
+            .end
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(self.http.idle, |left| left.min(self.http.idle));
+        // Before the first byte, nothing has been lost.
+        let broken = |reason: String, received: usize| Failed {
+            may_pass: received == 0,
+            ..Failed::from(self.http.broken(reason))
+        };
+        match tokio::time::timeout(patience, self.response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                self.received += chunk.len();
+                match self.lines.push(&chunk) {
+                    Ok(lines) => (lines, None),
+                    Err(reason) => (Vec::new(), Some(broken(reason, self.received))),
+                }
+            }
+            Ok(Ok(None)) => {
+                let closed = "the connection closed before the answer ended".to_owned();
+                let rest = self.lines.finish().into_iter().collect();
+                (rest, Some(broken(closed, self.received)))
+            }
+            Ok(Err(error)) => (Vec::new(), Some(broken(reason(&error), self.received))),
+            Err(_) => (Vec::new(), Some(self.http.stalled().into())),
+        }
+    }
+
+    /// Turns lines into events; returns whether these are the last.
+    fn decode(&mut self, lines: Vec<String>, mut failed: Option<Failed>) -> bool {
+        for line in lines {
+            let decoded = self.decoder.line(&line);
+            if !line.trim().is_empty() {
+                self.last = line;
+            }
+            match decoded {
+                Ok(events) => self.ready.extend(events),
+                Err(error) => {
+                    failed = Some(self.undecodable(error));
+                    break;
+                }
+            }
+            if let Some(done) = self.ready.iter().position(is_done) {
+                self.ready.truncate(done + 1);
+                return true;
+            }
+        }
+        self.told += self.ready.iter().map(weight).sum::<usize>();
+        if self.told > LONGEST_ANSWER || self.received > LONGEST_STREAM {
+            let longest = LONGEST_ANSWER >> 20;
+            failed = Some(
+                self.http
+                    .broken(format!("it is longer than {longest} MiB"))
+                    .into(),
+            );
+        }
+        let Some(mut failed) = failed else {
+            return false;
+        };
+        // A model that has finished is not failed by what the server does then.
+        match self.decoder.end() {
+            Ok(events) => self.ready.extend(events),
+            Err(error) => failed = self.undecodable(error),
+        }
+        if !self.ready.back().is_some_and(is_done) {
+            self.failed = Some(failed);
+        }
+        true
+    }
+
+    fn undecodable(&self, error: DecodeError) -> Failed {
+        match error {
+            DecodeError::Malformed(reason) => self.http.malformed(&reason, &self.last).into(),
+            DecodeError::Reported(said) => reported(self.http.provider, self.model, said),
+        }
+    }
+}
+
+fn is_done(event: &ChatEvent) -> bool {
+    matches!(event, ChatEvent::Done(_))
 }
 
 /// Returns how much of an answer an event holds, in bytes.

@@ -21,11 +21,19 @@ pub fn shown(url: &str) -> String {
     }
 }
 
+/// Returns what a variable holds without blanks and quotes around it, which files of variables keep.
+pub fn unquoted(text: &str) -> &str {
+    text.trim().trim_matches(['"', '\'']).trim()
+}
+
 /// Returns whether a URL names this machine.
 pub fn is_loopback(url: &str) -> bool {
     match address(url) {
         Some(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
-        None => Url::parse(url).is_ok_and(|url| url.host_str() == Some("localhost")),
+        None => Url::parse(url).is_ok_and(|url| {
+            let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }),
     }
 }
 
@@ -70,6 +78,7 @@ mod tests {
         assert!(
             [
                 "http://localhost",
+                "http://api.localhost.:1",
                 "http://127.0.0.2:1",
                 "http://[::1]:1",
                 "http://0.0.0.0:1",

@@ -58,15 +58,25 @@ impl Preview {
     }
 }
 
-/// Returns every tool there is; `memory` is the one that searches the history, and `limit` how long a command may run.
-pub fn builtin(access: Access, memory: Arc<dyn Tool>, limit: Duration) -> Toolbox {
+/// Returns every tool there is; `memory` is the one that searches the history, `limit` how long a command may run, and `withheld` names
+/// the variables that it does not get.
+pub fn builtin(
+    access: Access,
+    memory: Arc<dyn Tool>,
+    limit: Duration,
+    withheld: Vec<String>,
+) -> Toolbox {
     let access = Arc::new(access);
     let tools: Vec<Arc<dyn Tool>> = vec![
         Arc::new(files::ReadFile(Arc::clone(&access))),
         Arc::new(search::ListFiles(Arc::clone(&access))),
         Arc::new(search::SearchFiles(Arc::clone(&access))),
         Arc::new(files::WriteFile(Arc::clone(&access))),
-        Arc::new(shell::RunCommand { access, limit }),
+        Arc::new(shell::RunCommand {
+            access,
+            limit,
+            withheld,
+        }),
         memory,
         Arc::new(clock::CurrentTime),
     ];

@@ -31,6 +31,8 @@ pub struct RunCommand {
     pub access: Arc<Access>,
     /// How long a command may run when the model does not say.
     pub limit: Duration,
+    /// Variables that commands do not get: what they print is recorded and told to the model.
+    pub withheld: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,15 +82,17 @@ impl Tool for RunCommand {
 
 impl RunCommand {
     async fn run(&self, command: &str, limit: Duration) -> Result<String> {
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        for name in &self.withheld {
+            shell.env_remove(name);
+        }
+        let mut child = shell
             .arg("-c")
             .arg(format!("umask {:04o}\n{command}", umask::former().bits()))
             .current_dir(self.access.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // What a command prints is recorded and told to the model.
-            .env_remove("OPENAI_API_KEY")
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -232,6 +236,7 @@ mod tests {
         RunCommand {
             access: Arc::new(Access::new(folder, &[], &[]).unwrap()),
             limit: Duration::from_secs(30),
+            withheld: Vec::new(),
         }
     }
 

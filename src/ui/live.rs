@@ -127,10 +127,15 @@ impl Frontend for Live<'_> {
                     self.line(&format!("→ {}", report::call(call, LONGEST)));
                 }
             }
-            TurnEvent::Observation(step) if self.ui.watched() => {
-                self.line(&format!("← {}", report::outcome(step)));
+            TurnEvent::Observation(step) => {
+                if let Some(held) = &mut self.held {
+                    held.clear();
+                }
+                if self.ui.watched() && step.action.is_some() {
+                    self.line(&format!("← {}", report::outcome(step)));
+                }
             }
-            TurnEvent::Reasoning(_) | TurnEvent::Observation(_) => {}
+            TurnEvent::Reasoning(_) => {}
             TurnEvent::Retry { reason, delay } => {
                 self.line(&format!(
                     "{}; trying again in {:.1} s",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use allm::agent::prompt::{Prompt, Style};
 use allm::agent::{Agent, Approval, Transcript};
 use allm::conversation::{Status, ToolSpec};
-use allm::provider::{Kind, Ollama, OpenAi, Options, Provider, ProviderError, Settings};
+use allm::provider::{Ollama, OpenAi, Options, Provider, ProviderError, Settings};
 use allm::tools::{Tool, Toolbox};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -18,14 +18,9 @@ use crate::server::{Chunk, Reply, Server};
 
 fn settings() -> Settings {
     Settings {
-        kind: Kind::Auto,
-        base_url: None,
-        ollama_url: String::new(),
-        openai_url: String::new(),
-        openai_key: None,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(30),
-        retries: 0,
+        ..Settings::default()
     }
 }
 
@@ -115,8 +110,9 @@ async fn a_turn_is_the_same_wherever_the_bytes_of_either_api_are_cut() {
         let bodies: Vec<String> = replies.iter().map(body).collect();
         let longest = bodies.iter().map(String::len).max().unwrap();
         let asked = AtomicUsize::new(0);
-        let server = Server::start(move |_| {
-            let asked = asked.fetch_add(1, Ordering::SeqCst);
+        let server = Server::start(move |request| {
+            let counts = usize::from(request.path.contains("/chat"));
+            let asked = asked.fetch_add(counts, Ordering::SeqCst);
             let bytes = bodies[asked % 2].as_bytes();
             let (head, tail) = bytes.split_at((asked / 2).min(bytes.len()));
             let pause = Chunk::Wait(Duration::from_micros(100));

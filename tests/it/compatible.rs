@@ -30,7 +30,7 @@ fn tokens(request: &Request) -> usize {
 
 /// Starts a server with a small window, which refuses what is longer in these words.
 fn narrow(window: usize, words: &'static str) -> Server {
-    Server::start(move |request| {
+    Server::answering(move |request| {
         if tokens(request) > window {
             return Reply::json(400, &json!({"error": {"message": words}}));
         }
@@ -93,7 +93,7 @@ fn an_answer_is_whole_once_the_model_has_finished_whatever_the_server_does_then(
         vec![Chunk::Wait(Duration::from_mins(1))],
     ] {
         let chunks = std::sync::Mutex::new(Some(vec![finished()].into_iter().chain(rest)));
-        let server = Server::start(move |_| {
+        let server = Server::answering(move |_| {
             let chunks = chunks.lock().unwrap().take();
             let chunks = chunks.into_iter().flatten().collect();
             Reply::chunks(200, "text/event-stream", chunks)
@@ -149,7 +149,7 @@ fn an_error_in_a_stream_is_told_in_the_servers_words() {
 #[test]
 fn tools_stay_with_the_last_request_and_what_is_missing_is_no_refusal_of_them() {
     let asked = AtomicUsize::new(0);
-    let server = Server::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+    let server = Server::answering(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
         0 => stream(openai_body(&calls("current_time", json!({})))),
         1 => stream(openai_body(&Said::Text("it is late"))),
         _ => Reply::json(

@@ -13,7 +13,7 @@ use crate::server::{Chunk, Reply, Server};
 
 /// A server that begins to answer and then waits.
 pub fn stalling() -> Server {
-    Server::start(|_| {
+    Server::answering(|_| {
         let first = format!(
             "{}\n",
             json!({"message": {"content": "the beginning"}, "done": false})
@@ -220,7 +220,7 @@ fn nothing_is_lost(home: &Home, server: &Server) {
 
 /// A server that takes its time: a word every few milliseconds.
 fn slow() -> Server {
-    Server::start(|_| {
+    Server::answering(|_| {
         let word = |word: &str, done: bool| {
             Chunk::Bytes(
                 format!("{}\n", json!({"message": {"content": word}, "done": done})).into(),

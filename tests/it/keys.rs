@@ -1,5 +1,6 @@
 //! The key of an OpenAI-compatible server: where it goes, and who is asked without it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -151,5 +152,163 @@ fn a_server_that_wants_a_key_is_no_server_that_refused_one() {
     assert!(
         forbidden.contains("answered 403: no") && !forbidden.contains("OPENAI_API_KEY"),
         "{forbidden}"
+    );
+}
+
+type Headers = Arc<Mutex<Vec<HashMap<String, String>>>>;
+
+/// Starts a server of either kind that remembers the headers of each request.
+fn listening() -> (Server, Headers) {
+    let seen = Headers::default();
+    let log = Arc::clone(&seen);
+    let server = Server::start(move |request| {
+        log.lock().unwrap().push(request.headers.clone());
+        match request.path.as_str() {
+            "/api/chat" => {
+                let line = json!({"message": {"content": "here"}, "done": true});
+                Reply::text(200, "application/x-ndjson", format!("{line}\n"))
+            }
+            "/api/tags" => Reply::json(200, &json!({"models": [{"name": "m"}]})),
+            _ => compatible(request),
+        }
+    });
+    (server, seen)
+}
+
+#[test]
+fn ollama_gets_its_key_and_what_is_recorded_does_not_hold_it() {
+    let (server, seen) = listening();
+    let home = Home::new();
+    let ask = |args: &[&str]| {
+        let run = home
+            .allm()
+            .env("OLLAMA_API_KEY", &key())
+            .env("OLLAMA_HOST", &server.url);
+        run.args(["chat", "--no-tools"])
+            .args(args.iter().copied())
+            .run()
+    };
+    let said = format!("is {} my key?", key());
+    ask(&["-p", "ollama", &said]).ok();
+    ask(&["hi"]).ok();
+    let sent = format!("Bearer {}", key());
+    assert!(
+        seen.lock()
+            .unwrap()
+            .iter()
+            .all(|headers| headers["authorization"] == sent)
+    );
+    let stored = home.allm().args(["export"]).run().ok().stdout;
+    assert!(
+        stored.contains("[REDACTED:") && !stored.contains(&key()),
+        "{stored}"
+    );
+
+    // Elsewhere and in clear text it goes only when the kind of server is named.
+    seen.lock().unwrap().clear();
+    let elsewhere = |args: &[&str]| {
+        let run = home
+            .allm()
+            .env("http_proxy", &server.url)
+            .env("OLLAMA_API_KEY", &key());
+        let run = run.args([
+            "chat",
+            "--no-tools",
+            "-m",
+            "m",
+            "--base-url",
+            "http://box.example:1234",
+        ]);
+        run.args(args.iter().copied()).run().stderr
+    };
+    let stderr = elsewhere(&["-p", "ollama", "hi"]);
+    assert!(
+        stderr.contains("`OLLAMA_API_KEY` goes to `http://box.example:1234` in clear text"),
+        "{stderr}"
+    );
+
+    let refusing = Server::start(|_| Reply::json(401, &json!({"error": "unauthorized"})));
+    for (value, hint) in [
+        (key(), "check the key in `OLLAMA_API_KEY`"),
+        (String::new(), "set `OLLAMA_API_KEY`"),
+    ] {
+        let run = home.allm().env("OLLAMA_API_KEY", &value);
+        let run = run.args([
+            "chat",
+            "-p",
+            "ollama",
+            "-m",
+            "m",
+            "--base-url",
+            &refusing.url,
+            "hi",
+        ]);
+        let stderr = run.run().fails(1).stderr;
+        assert!(stderr.contains(&format!("\nhint: {hint}")), "{stderr}");
+    }
+}
+
+/// Returns a secret of no well-known form.
+fn gateway() -> String {
+    format!("gate-{}", "7x9q".repeat(6))
+}
+
+#[test]
+fn headers_of_the_settings_go_to_the_server_and_their_secrets_nowhere_else() {
+    let (server, seen) = listening();
+    let home = Home::new();
+    let settings = home.path().join("config.toml");
+    std::fs::write(&settings, "[headers]\nx-title = \"allm\"\n[headers.openai]\napi-key = \"Key ${GATEWAY}\"\nauthorization = \"Basic $GATEWAY\"\n").unwrap();
+    let ask = |kind: &str, value: &str, question: &str| {
+        let run = home
+            .allm()
+            .env("GATEWAY", value)
+            .env("OPENAI_API_KEY", "sk-something-else");
+        let run = run.args([
+            "chat",
+            "-m",
+            "m",
+            "--no-tools",
+            "-p",
+            kind,
+            "--base-url",
+            &server.url,
+        ]);
+        run.args([question]).run()
+    };
+    let said = format!("is {} my key?", gateway());
+    ask("openai", &gateway(), &said).ok();
+    for headers in seen.lock().unwrap().drain(..) {
+        assert_eq!(headers["x-title"], "allm");
+        assert_eq!(headers["api-key"], format!("Key {}", gateway()));
+        assert_eq!(headers["authorization"], format!("Basic {}", gateway()));
+    }
+    let stored = home
+        .allm()
+        .env("GATEWAY", &gateway())
+        .args(["export"])
+        .run()
+        .ok()
+        .stdout;
+    assert!(
+        stored.contains("[REDACTED:") && !stored.contains(&gateway()),
+        "{stored}"
+    );
+    ask("ollama", "", "hi").ok();
+    for headers in seen.lock().unwrap().drain(..) {
+        assert!(
+            headers["x-title"] == "allm" && !headers.contains_key("api-key"),
+            "{headers:?}"
+        );
+    }
+    let missing = ask("openai", "", "hi").fails(1).stderr;
+    assert!(missing.contains("the header `api-key` in config.toml wants `$GATEWAY`, which is not set\nhint: set `GATEWAY`"), "{missing}");
+    ask("offline", "", "hi").ok();
+    std::fs::write(&settings, "headers = { \"no good\" = \"$GATEWAY\" }").unwrap();
+    let bad = ask("openai", &gateway(), "hi").fails(1).stderr;
+    assert!(
+        bad.contains("cannot send the header `no good`: no header can be called that")
+            && !bad.contains(&gateway()),
+        "{bad}"
     );
 }

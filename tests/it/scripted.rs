@@ -45,7 +45,10 @@ pub fn ollama(capabilities: Option<&'static [&'static str]>, replies: Vec<Said>)
 /// Starts an OpenAI-compatible server that says one thing after the other, and the last for ever.
 pub fn openai(replies: Vec<Said>) -> Server {
     let asked = AtomicUsize::new(0);
-    Server::start(move |_| {
+    Server::start(move |request| {
+        if request.method == "GET" {
+            return Reply::json(404, &json!({"error": "not found"}));
+        }
         let turn = asked.fetch_add(1, Ordering::SeqCst);
         let bytes = openai_body(&replies[turn.min(replies.len() - 1)]).into_bytes();
         Reply::chunks(200, "text/event-stream", vec![Chunk::Bytes(bytes)])

@@ -109,6 +109,14 @@ impl Server {
         }
     }
 
+    /// Starts a server that answers messages with `reply`, and tells nothing else.
+    pub fn answering(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(move |request| match request.path.contains("/chat") {
+            true => reply(request),
+            false => Reply::json(404, &json!({"error": "not found"})),
+        })
+    }
+
     /// Returns method and path, and body, of every request so far.
     pub fn requests(&self) -> Vec<(String, String)> {
         self.requests

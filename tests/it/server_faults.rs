@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::{Home, Run, left_out};
+use crate::scripted;
 use crate::server::{self, Chunk, Reply, Server};
 
 fn ollama_chat(home: &Home, server: &Server, args: &[&str]) -> Run {
@@ -159,7 +160,7 @@ fn malformed_and_refused_answers_are_explained() {
 
 #[test]
 fn a_silent_server_is_given_up_after_the_idle_time() {
-    let server = Server::start(|_| {
+    let server = Server::answering(|_| {
         Reply::chunks(
             200,
             "application/x-ndjson",
@@ -184,7 +185,7 @@ fn a_silent_server_is_given_up_after_the_idle_time() {
 #[test]
 fn a_busy_server_is_asked_again_before_the_first_byte_only() {
     let asked = AtomicUsize::new(0);
-    let busy = Server::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+    let busy = Server::answering(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
         0 => Reply {
             headers: vec![("retry-after", "0".to_owned())],
             ..Reply::text(429, "text/plain", "slow down")
@@ -208,7 +209,7 @@ fn a_busy_server_is_asked_again_before_the_first_byte_only() {
         "{}",
         output.stderr
     );
-    assert_eq!(busy.requests().len(), 3);
+    assert_eq!(scripted::bodies(&busy).len(), 3);
 
     let patient = Server::start(|_| Reply {
         headers: vec![("retry-after", "3600".to_owned())],
@@ -225,7 +226,7 @@ fn a_busy_server_is_asked_again_before_the_first_byte_only() {
             .run()
             .fails(1);
     }
-    let asked = [&patient, &spent, &broken].map(|server| server.requests().len());
+    let asked = [&patient, &spent, &broken].map(|server| scripted::bodies(server).len());
     assert_eq!(asked, [1, 1, 4]);
 }
 
@@ -285,7 +286,7 @@ fn what_no_server_should_send_is_survived() {
         ),
     ] {
         let chunks = std::sync::Mutex::new(Some(chunks));
-        let server = Server::start(move |_| {
+        let server = Server::answering(move |_| {
             let chunks = chunks.lock().unwrap().take().unwrap_or_default();
             Reply::chunks(200, kind, chunks)
         });
@@ -324,7 +325,7 @@ fn an_endless_answer_is_given_up_and_kept() {
     );
     chunks.resize_with(20, || Chunk::Bytes(piece.clone().into_bytes()));
     let chunks = std::sync::Mutex::new(Some(chunks));
-    let server = Server::start(move |_| {
+    let server = Server::answering(move |_| {
         Reply::chunks(
             200,
             "application/x-ndjson",

@@ -257,6 +257,9 @@ fn ctrl_c_stops_an_answer_and_keeps_what_came() {
         if request.path == "/api/tags" {
             return Reply::json(200, &json!({"models": [{"name": "slow"}]}));
         }
+        if request.path == "/api/show" {
+            return Reply::json(200, &json!({"capabilities": ["completion"]}));
+        }
         let first = format!(
             "{}\n",
             json!({"message": {"content": "the beginning"}, "done": false})

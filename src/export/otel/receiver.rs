@@ -199,7 +199,7 @@ impl Answer {
                 .unwrap_or_default()
                 .message;
         }
-        read_refusal(&String::from_utf8_lossy(&self.body)).message
+        read_refusal(&String::from_utf8_lossy(&self.body)).shown()
     }
 }
 

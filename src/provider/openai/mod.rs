@@ -8,31 +8,57 @@ mod thought;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::attached::restore;
 use super::http::Http;
-use super::url::{connectable, is_exposed, is_loopback, shown};
+use super::secrets::Secrets;
+use super::told::{self, Known, Told};
+use super::url::{connectable, is_exposed, is_loopback, shown, unquoted};
 use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings};
 use crate::conversation::{Message, ToolCall};
 use decoder::Decoder;
 
 /// Speaks to an OpenAI-compatible server.
-pub struct OpenAi(Http);
+pub struct OpenAi {
+    http: Http,
+    /// Whether the server is one of somebody's own.
+    is_near: bool,
+    list: OnceCell<Value>,
+    known: Known,
+}
 
 impl OpenAi {
     /// Prepares to talk to the server at `url`. A service elsewhere wants a key; one that can only be reached over http is somebody's own.
     pub fn new(url: &str, settings: &Settings) -> Result<OpenAi, ProviderError> {
         let url = base_url(url);
-        let key = settings.openai_key.clone();
-        if key.is_none() && !is_loopback(&url) && !is_exposed(&url) {
+        let secrets = Secrets::openai(settings);
+        if secrets.is_empty() && !is_loopback(&url) && !is_exposed(&url) {
             return Err(ProviderError::NoKey { url: shown(&url) });
         }
-        Ok(OpenAi(Http::new(
-            "the OpenAI-compatible server",
-            url,
-            key,
-            settings,
-        )?))
+        Ok(OpenAi {
+            is_near: is_loopback(&url) || is_exposed(&url),
+            http: Http::new("the OpenAI-compatible server", url, secrets, settings)?,
+            list: OnceCell::new(),
+            known: Known::default(),
+        })
+    }
+
+    /// Asks a server for what it tells of a model: in its list, and where llama.cpp tells it.
+    async fn ask(&self, model: &str) -> Told {
+        let list = self
+            .list
+            .get_or_try_init(|| self.http.get_soon("/models"))
+            .await;
+        let list = list.unwrap_or(&Value::Null);
+        let entry = told::listed(list, model);
+        let told = entry.map_or_else(Told::default, told::of_entry);
+        let is_llama = entry.is_some_and(|entry| entry["owned_by"] == "llamacpp");
+        if is_llama || (list.is_null() && self.is_near) {
+            let props = self.http.get_aside("/props").await.unwrap_or_default();
+            return told::of_props(&props).or(told);
+        }
+        told
     }
 }
 
@@ -42,32 +68,42 @@ impl Provider for OpenAi {
     }
 
     fn server(&self) -> &str {
-        self.0.server()
+        self.http.server()
     }
 
     fn chat(&self, request: ChatRequest) -> ChatStream {
-        self.0.stream(
+        self.http.stream(
             "/chat/completions",
             body(&request),
             request.model,
-            Decoder::default(),
+            Decoder::default,
         )
     }
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, ProviderError>> {
         Box::pin(async {
-            let list = self.0.get_json("/models").await?;
-            let models = list["data"].as_array().into_iter().flatten();
-            Ok(models
-                .filter_map(|model| model["id"].as_str().map(str::to_owned))
-                .collect())
+            let list = self.http.get_json("/models").await?;
+            let entries = told::entries(&list).into_iter().flatten();
+            let names = entries.filter_map(told::id).map(str::to_owned).collect();
+            // Whoever asked first has told as much.
+            drop(self.list.set(list));
+            Ok(names)
+        })
+    }
+
+    fn told<'p>(&'p self, model: &'p str) -> BoxFuture<'p, Told> {
+        Box::pin(async move {
+            match self.known.get(model) {
+                Some(told) => told,
+                None => self.known.keep(model, self.ask(model).await),
+            }
         })
     }
 }
 
 /// Completes a base URL: servers have the API under `/v1` when no path is named.
 pub fn base_url(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
+    let url = unquoted(url).trim_end_matches('/');
     let url = match url.contains("://") {
         true => url.to_owned(),
         // A key is not sent in clear text, but to this machine.
@@ -77,13 +113,13 @@ pub fn base_url(url: &str) -> String {
     let url = connectable(url);
     let bare = url
         .split_once("://")
-        .is_some_and(|(_, rest)| !rest.contains('/'));
+        .is_some_and(|(_, rest)| !rest.contains(['/', '?']));
     if bare { format!("{url}/v1") } else { url }
 }
 
 /// Returns the request body. What changes from request to request comes last, so that a longer conversation shares the beginning of a
 /// shorter one.
-fn body(request: &ChatRequest) -> String {
+fn body(request: &ChatRequest) -> Value {
     let options = &request.options;
     let mut body =
         json!({"model": request.model, "stream": true, "stream_options": {"include_usage": true}});
@@ -113,7 +149,7 @@ fn body(request: &ChatRequest) -> String {
     if !request.tools.is_empty() && !request.may_call {
         body["tool_choice"] = json!("none");
     }
-    body.to_string()
+    body
 }
 
 fn written(message: &Message) -> Value {
@@ -191,7 +227,7 @@ mod tests {
             format: Some(json!({"type": "object"})),
         };
         assert_eq!(
-            body(&request),
+            body(&request).to_string(),
             concat!(
                 r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"stop":["end"],"#,
                 r#""response_format":{"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":{"type":"object"}}},"#,
@@ -227,7 +263,7 @@ mod tests {
             stop: Vec::new(),
             format: None,
         };
-        let body: Value = serde_json::from_str(&body(&request)).unwrap();
+        let body = body(&request);
         assert_eq!(body["tools"].as_array().map(Vec::len), Some(1));
         assert_eq!(body["tool_choice"], "none");
         let sent = &body["messages"][0]["tool_calls"][0]["function"];
@@ -243,6 +279,7 @@ mod tests {
         assert_eq!(base_url("localhost:1234"), "http://localhost:1234/v1");
         assert_eq!(base_url("0.0.0.0:1234"), "http://127.0.0.1:1234/v1");
         assert_eq!(base_url("example.com"), "https://example.com/v1");
+        assert_eq!(base_url(" 'http://box/v1/' "), "http://box/v1");
         assert_eq!(base_url("https://host/api/v2/"), "https://host/api/v2");
     }
 }

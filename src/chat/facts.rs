@@ -1,8 +1,9 @@
 //! Asks the model what an answer has taught, after it was given and beside the conversation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use tokio::task::JoinError;
 use super::{Chat, Memory};
 use crate::agent::prompt::room;
 use crate::agent::{Frontend, TurnEvent};
-use crate::conversation::Message;
-use crate::provider::{ChatEvent, ChatRequest, Options, Provider};
+use crate::conversation::{Message, Usage};
+use crate::provider::{ChatEvent, ChatRequest, ChatStream, Options, Provider, ProviderError};
 use crate::store::Interaction;
 use crate::tools::shorten;
 
@@ -20,6 +21,10 @@ use crate::tools::shorten;
 const PROMPT: &str = include_str!("../../assets/prompts/facts.md");
 /// More facts than this are no facts.
 const MOST: usize = 20;
+/// The longest answer, in tokens: room for as many facts, and for some thought before them.
+const LONGEST: u32 = 2048;
+/// How long the model may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -36,11 +41,15 @@ struct Triple {
 impl Chat {
     /// Asks the model for the facts of an interaction, in the background.
     pub(super) fn learn(&mut self, interaction: &Interaction) {
+        let mut options = self.settings.options.clone();
+        if let Some(window) = self.windows.get(&self.settings.model) {
+            options.context_window = options.context_window.min(*window);
+        }
         self.learning.spawn(learn(
             self.memory.clone(),
             Arc::clone(&self.settings.provider),
             self.settings.model.clone(),
-            self.settings.options.clone(),
+            options,
             interaction.clone(),
         ));
     }
@@ -85,59 +94,114 @@ async fn learn(
         ],
         tools: Vec::new(),
         may_call: false,
+        // No temperature: some models take none but their own.
         options: Options {
-            temperature: Some(0.0),
-            max_tokens: None,
+            temperature: None,
+            max_tokens: Some(LONGEST),
             ..options
         },
         stop: Vec::new(),
         format: Some(schema()),
     };
-    let mut events = provider.chat(request);
-    let mut answer = String::new();
-    while let Some(event) = events.next().await {
-        if let ChatEvent::Text(text) = event? {
-            answer.push_str(&text);
+    let mut answer = Drawn::default();
+    let whole = tokio::time::timeout(PATIENCE, answer.hear(provider.chat(request))).await;
+    let facts = match (answer.facts(), whole) {
+        // What came whole is kept, whatever came then.
+        (Some(facts), _) => facts,
+        (None, Ok(heard)) => {
+            heard?;
+            bail!(
+                "the model answered no facts but `{}`",
+                shorten(answer.text.trim(), 200)
+            )
         }
-    }
-    let facts = read(&answer)?;
+        (None, Err(_)) => bail!("the model took longer than {} s", PATIENCE.as_secs()),
+    };
     // What could not be stored is told of elsewhere.
     if !memory.backlog.done().await {
         return Ok(());
     }
     let store = memory.store.quiet();
-    store.add_facts(&interaction.interaction_id, &facts).await
+    let id = &interaction.interaction_id;
+    store.add_facts(id, &facts, answer.usage).await
 }
 
-/// Reads the facts out of an answer, which may wrap its JSON into words.
-fn read(answer: &str) -> Result<Vec<String>> {
-    let context = || {
-        format!(
-            "the model answered no facts but `{}`",
-            shorten(answer.trim(), 200)
-        )
-    };
-    // A model that thinks aloud may use braces before it answers.
-    let mut starts = answer.match_indices('{').map(|(at, _)| at);
-    let found: Option<Answer> = starts.find_map(|at| {
-        let mut values = serde_json::Deserializer::from_str(&answer[at..]).into_iter::<Answer>();
-        values.next()?.ok()
-    });
-    let word = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut facts: Vec<String> = Vec::new();
-    for triple in found.with_context(context)?.facts {
-        let (subject, predicate, object) = (
-            word(&triple.subject),
-            word(&triple.predicate),
-            word(&triple.object),
-        );
-        let fact = format!("{subject} --[{predicate}]--> {object}");
-        if !subject.is_empty() && !object.is_empty() && !facts.contains(&fact) {
-            facts.push(fact);
+/// Holds what a model has answered.
+#[derive(Default)]
+struct Drawn {
+    text: String,
+    usage: Option<Usage>,
+}
+
+impl Drawn {
+    /// Listens until the answer ends, or has as many facts as are kept.
+    async fn hear(&mut self, mut events: ChatStream) -> Result<(), ProviderError> {
+        while let Some(event) = events.next().await {
+            match event? {
+                ChatEvent::Text(text) => {
+                    self.text += &text;
+                    if text.contains('}') && triples(&self.text).len() >= MOST {
+                        return Ok(());
+                    }
+                }
+                ChatEvent::Done(end) => self.usage = end.usage,
+                _ => {}
+            }
         }
+        Ok(())
     }
-    facts.truncate(MOST);
-    Ok(facts)
+
+    /// Returns the facts in the answer, which may wrap its JSON into words or be cut off; none where it has nothing of the kind.
+    fn facts(&self) -> Option<Vec<String>> {
+        // A model that thinks aloud may use braces before it answers.
+        let mut starts = self.text.match_indices('{').map(|(at, _)| at);
+        let whole: Option<Answer> = starts.find_map(|at| first(&self.text[at..]));
+        let triples = match whole {
+            Some(answer) => answer.facts,
+            None => Some(triples(&self.text)).filter(|triples| !triples.is_empty())?,
+        };
+        let word = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut facts: Vec<String> = Vec::new();
+        for triple in triples {
+            let (subject, predicate, object) = (
+                word(&triple.subject),
+                word(&triple.predicate),
+                word(&triple.object),
+            );
+            let fact = format!("{subject} --[{predicate}]--> {object}");
+            if !subject.is_empty() && !object.is_empty() && !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
+        facts.truncate(MOST);
+        Some(facts)
+    }
+}
+
+/// Returns the triples of an answer that has no end.
+fn triples(answer: &str) -> Vec<Triple> {
+    // The last list: what a model thinks aloud before it is none.
+    let mut rest = &answer[answer.rfind("\"facts\"").unwrap_or(0)..];
+    let mut found = Vec::new();
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at..];
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Triple>();
+        let end = match values.next() {
+            Some(Ok(triple)) => {
+                found.push(triple);
+                values.byte_offset()
+            }
+            _ => 1,
+        };
+        rest = &rest[end..];
+    }
+    found
+}
+
+/// Reads the JSON value that a text begins with.
+fn first<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter();
+    values.next()?.ok()
 }
 
 fn schema() -> Value {
@@ -150,7 +214,7 @@ fn schema() -> Value {
     });
     json!({
         "type": "object",
-        "properties": {"facts": {"type": "array", "items": fact}},
+        "properties": {"facts": {"type": "array", "items": fact, "maxItems": MOST}},
         "required": ["facts"],
         "additionalProperties": false,
     })
@@ -158,19 +222,45 @@ fn schema() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use futures::stream;
+
     use super::*;
+
+    fn read(answer: &str) -> Option<Vec<String>> {
+        let text = answer.to_owned();
+        let usage = None;
+        Drawn { text, usage }.facts()
+    }
 
     #[test]
     fn facts_are_read_from_json_with_or_without_words_around_it() {
         let json = r#"{"facts":[{"subject":"the user","predicate":"works\n on","object":"allm"},{"subject":"the user","predicate":"works on","object":"allm"},{"subject":" ","predicate":"x","object":"y"}]}"#;
-        let expected = ["the user --[works on]--> allm"];
-        assert_eq!(read(json).unwrap(), expected);
-        assert_eq!(
-            read(&format!("<think>{{hm}}</think>\n```json\n{json}\n```")).unwrap(),
-            expected
-        );
-        assert!(read(r#"{"facts":[]}"#).unwrap().is_empty());
-        let error = read("I cannot do that").unwrap_err().to_string();
-        assert_eq!(error, "the model answered no facts but `I cannot do that`");
+        let expected = Some(vec!["the user --[works on]--> allm".to_owned()]);
+        assert_eq!(read(json), expected);
+        let wrapped = format!("<think>{{hm}}</think>\n```json\n{json}\n```");
+        assert_eq!(read(&wrapped), expected);
+        // Cut off, or the list alone.
+        for end in [
+            json.len() - 1,
+            json.len() - 5,
+            json.find("},{").unwrap() + 5,
+        ] {
+            assert_eq!(read(&json[..end]), expected, "{}", &json[..end]);
+        }
+        assert_eq!(read(&json["{\"facts\":".len()..json.len() - 1]), expected);
+        assert_eq!(read(r#"{"facts":[]}"#), Some(Vec::new()));
+        assert_eq!(read("I cannot do that"), None);
+        assert_eq!(read(r#"{"facts":[{"subject":"the"#), None);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_does_not_end_is_not_listened_to_for_ever() {
+        let triple = |n: usize| format!(r#"{{"subject":"s{n}","predicate":"p","object":"o"}},"#);
+        let said = (0..).map(move |n| Ok(ChatEvent::Text(triple(n))));
+        let start = Ok(ChatEvent::Text(r#"{"facts":["#.to_owned()));
+        let mut drawn = Drawn::default();
+        let events = stream::iter([start].into_iter().chain(said));
+        drawn.hear(Box::pin(events)).await.unwrap();
+        assert_eq!(drawn.facts().map(|facts| facts.len()), Some(MOST));
     }
 }

@@ -54,7 +54,7 @@ async fn facts_of_what_is_being_removed_do_not_outlive_it() {
         store.import(some, false).await.unwrap();
         let facts = ["zanzibar --[has]--> cloves".to_owned()];
         let this = Filter::new(Scope::Everyone).only(vec![id.clone()]);
-        let (_, erased) = tokio::join!(store.add_facts(&id, &facts), store.erase(&this));
+        let (_, erased) = tokio::join!(store.add_facts(&id, &facts, None), store.erase(&this));
         assert_eq!(erased.unwrap(), 1);
     }
     for table in ["interactions", "passages", "sessions"] {

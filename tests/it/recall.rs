@@ -1,10 +1,12 @@
 //! What is put before a question: recalled interactions; and what an answer has taught: facts.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Home, Run};
 use crate::scripted::{self, Said, bodies};
-use crate::server::{Reply, Server};
+use crate::server::{Chunk, Reply, Server};
 
 fn chat(home: &Home, server: &Server, args: &[&str]) -> Run {
     home.allm()
@@ -215,4 +217,50 @@ fn facts_that_cannot_be_had_cost_nothing_and_are_said_once() {
         "no facts were drawn from an answer: the model answered no facts but `I would rather not.`";
     assert_eq!(output.stderr.matches(said).count(), 1, "{}", output.stderr);
     assert_eq!(bodies(&server).len(), 5);
+}
+
+#[test]
+fn drawing_facts_ends_whatever_the_model_does_and_costs_what_it_costs() {
+    let home = Home::new();
+    let triple =
+        |n: usize| json!({"subject": format!("s{n}"), "predicate": "p", "object": "o"}).to_string();
+    let endless: Vec<String> = (0..40).map(triple).collect();
+    let cut = format!("{{\"facts\":[{},{}", endless[0], &endless[1][..9]);
+    let endless = format!("{{\"facts\":[{}", endless.join(","));
+    let server = Server::start(move |request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let line = |text: &str, done: bool| {
+            let line = json!({"message": {"content": text}, "done": done, "prompt_eval_count": 100, "eval_count": 10});
+            Chunk::Bytes(format!("{line}\n").into())
+        };
+        let question = body["messages"][1]["content"].as_str().unwrap_or_default();
+        let chunks = match body["format"].is_object() {
+            false => vec![line("Noted.", true)],
+            true if question.contains("endless") => {
+                vec![line(&endless, false), Chunk::Wait(Duration::from_mins(1))]
+            }
+            true => vec![line(&cut, true)],
+        };
+        Reply::chunks(200, "application/x-ndjson", chunks)
+    });
+    let tokens = |said: &str| {
+        let turn = chat(&home, &server, &["-m", "m", "--facts", "-t", "0.5", said]).ok_json();
+        let shown = home
+            .allm()
+            .args(["show", "--json", turn["interaction_id"].as_str().unwrap()])
+            .ok_json();
+        (
+            shown["facts"].as_array().map(Vec::len),
+            shown["usage"]["input_tokens"].clone(),
+        )
+    };
+    assert_eq!(tokens("this is endless"), (Some(20), json!(100)));
+    assert_eq!(tokens("this is cut"), (Some(1), json!(200)));
+    let sent = bodies(&server);
+    let options = &sent[1]["options"];
+    assert!(
+        options["temperature"].is_null() && options["num_predict"].is_u64(),
+        "{options}"
+    );
+    assert_eq!(sent[1]["format"]["properties"]["facts"]["maxItems"], 20);
 }

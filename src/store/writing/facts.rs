@@ -4,13 +4,19 @@ use anyhow::{Context, Result};
 use lancedb::expr::{col, lit};
 
 use super::passages::Places;
+use crate::conversation::Usage;
 use crate::store::open::Store;
 use crate::store::tables::Origin;
 
 impl Store {
-    /// Adds the facts of an interaction that is stored.
-    pub async fn add_facts(&self, interaction_id: &str, facts: &[String]) -> Result<()> {
-        if facts.is_empty() {
+    /// Adds the facts of an interaction that is stored, and what it cost to draw them.
+    pub async fn add_facts(
+        &self,
+        interaction_id: &str,
+        facts: &[String],
+        cost: Option<Usage>,
+    ) -> Result<()> {
+        if facts.is_empty() && cost.is_none() {
             return Ok(());
         }
         let facts: Vec<String> = facts.iter().map(|fact| self.cleaned_text(fact)).collect();
@@ -25,11 +31,18 @@ impl Store {
             .first_mut()
             .context("the interaction of the facts is not stored")?;
         interaction.facts_extracted.extend(facts);
+        if let Some(cost) = cost {
+            let mut usage = interaction.usage().unwrap_or_default();
+            usage += cost;
+            interaction.token_usage = serde_json::to_string(&usage)?;
+        }
         let mut places = Places::after(Origin::Fact, known);
         let fill = |pieces| places.fill(interaction, Origin::Fact, pieces);
         let mut passages: Vec<_> = pieces.into_iter().flat_map(fill).collect();
         self.embed(passages.iter_mut()).await?;
-        self.passages.add(&passages).await?;
+        if !passages.is_empty() {
+            self.passages.add(&passages).await?;
+        }
         self.interactions.replace(&rows).await?;
         // Facts may be the last that is written before the shell is left.
         self.sync(None).await

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::agent::prompt::React;
+use crate::provider::Think;
 
 /// Every setting with its default, as it is shipped.
 pub const DEFAULTS: &str = include_str!("../assets/config.toml");
@@ -97,6 +98,8 @@ pub struct Config {
     pub max_tokens: Option<u32>,
     pub seed: Option<i64>,
     pub top_p: Option<f64>,
+    #[serde(default, deserialize_with = "think")]
+    pub think: Option<Think>,
     pub ollama_window: u32,
     pub openai_window: u32,
     pub connect_timeout_s: u64,
@@ -114,6 +117,24 @@ pub struct Config {
     pub retention: String,
     pub embedder: String,
     pub limit: usize,
+}
+
+/// Reads `think`, which is a word, or `true` or `false`.
+fn think<'d, D: Deserializer<'d>>(value: D) -> Result<Option<Think>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected \"on\", \"off\", \"low\", \"medium\" or \"high\""
+    )]
+    enum Form {
+        Switch(bool),
+        Word(Think),
+    }
+    Ok(Some(match Form::deserialize(value)? {
+        Form::Switch(true) => Think::On,
+        Form::Switch(false) => Think::Off,
+        Form::Word(think) => think,
+    }))
 }
 
 impl Config {
@@ -191,6 +212,16 @@ mod tests {
             (config.provider.as_str(), config.temperature, config.limit),
             ("ollama", Some(0.5), 10)
         );
+        for (line, think) in [
+            ("think = \"low\"", Think::Low),
+            ("think = false", Think::Off),
+        ] {
+            std::fs::write(&path, line).unwrap();
+            assert_eq!(Config::load(&path).unwrap().think, Some(think));
+        }
+        std::fs::write(&path, "think = \"loud\"").unwrap();
+        let error = format!("{:#}", Config::load(&path).unwrap_err());
+        assert!(error.contains("expected \"on\""), "{error}");
         std::fs::write(&path, "providr = \"ollama\"\n").unwrap();
         assert!(format!("{:#}", Config::load(&path).unwrap_err()).contains("providr"));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::agent::prompt::React;
 use crate::config::{TEMPERATURE, TOP_P, path, within};
+use crate::provider::Think;
 use crate::ui::Color;
 
 /// Are the flags of every subcommand.
@@ -78,6 +79,9 @@ pub struct ChatArgs {
     /// Choose among the likeliest words that together have this share
     #[arg(long, value_name = "X", value_parser = within(TOP_P), allow_negative_numbers = true)]
     pub top_p: Option<f64>,
+    /// Whether the model thinks before it answers: on, off, low, medium or high
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    pub think: Option<Think>,
     /// Go on with the last conversation
     #[arg(short = 'c', long = "continue", conflicts_with = "session")]
     pub go_on: bool,

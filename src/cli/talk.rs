@@ -153,6 +153,7 @@ async fn converse(
         max_tokens: args.max_tokens.or(config.max_tokens),
         seed: args.seed.or(config.seed),
         top_p: args.top_p.or(config.top_p),
+        think: args.think.or(config.think),
         context_window: window,
     };
     let tools = toolbox(args, &memory, config, home)?;

@@ -106,6 +106,9 @@ pub enum LiveCommand {
     /// Show or set the seed of the model's choices, or `default`
     #[command(name = "/seed")]
     Seed(settings::SeedArgs),
+    /// Show or set whether the model thinks before it answers, and how long, or `default`
+    #[command(name = "/think")]
+    Think(settings::ThinkArgs),
     /// List the tools, or switch one on or off
     #[command(name = "/tools")]
     Tools(settings::ToolsArgs),

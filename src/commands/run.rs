@@ -136,6 +136,7 @@ impl LiveCommand {
             LiveCommand::Temperature(args) => settings::temperature(args, chat, ui)?,
             LiveCommand::MaxTokens(args) => settings::max_tokens(args, chat, ui)?,
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
+            LiveCommand::Think(args) => settings::think(args, chat, ui)?,
             LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
             LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
             LiveCommand::Private(args) => settings::private(args, chat, ui)?,

@@ -1,12 +1,14 @@
-//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`, `/tools`: how the chat is answered.
+//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`, `/think`, `/tools`: how the chat is answered.
 
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use crate::chat::Chat;
 use crate::config::TEMPERATURE;
+use crate::provider::Think;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +116,20 @@ pub fn seed(args: SeedArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
         "a whole number",
         ui,
     )
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ThinkArgs {
+    #[arg(value_parser = ["on", "off", "low", "medium", "high", "default"])]
+    value: Option<String>,
+}
+
+pub fn think(args: ThinkArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    let think = &mut chat.settings.options.think;
+    if let Some(value) = args.value {
+        *think = Think::from_str(&value, false).ok();
+    }
+    ui.setting("think", &json!(think))
 }
 
 #[derive(Debug, clap::Args)]

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::conversation::{Attached, Finish, Message, ToolCall, ToolSpec, Usage};
 
@@ -82,8 +83,20 @@ pub struct Options {
     pub max_tokens: Option<u32>,
     pub seed: Option<i64>,
     pub top_p: Option<f64>,
+    pub think: Option<Think>,
     /// The model's window in tokens.
     pub context_window: u32,
+}
+
+/// Says whether a model is to think before it answers, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Think {
+    On,
+    Off,
+    Low,
+    Medium,
+    High,
 }
 
 /// Reports what happens while a model answers.

@@ -11,7 +11,7 @@ use super::said::find;
 use super::secrets::Secrets;
 use super::stream::{Decode, DecodeError};
 use super::told::{self, Known, Told};
-use super::{ChatEvent, ChatRequest, ChatStream, End, Provider, ProviderError, Settings};
+use super::{ChatEvent, ChatRequest, ChatStream, End, Provider, ProviderError, Settings, Think};
 use crate::conversation::{Finish, Message, ToolCall, Usage};
 
 /// Speaks to an Ollama server.
@@ -106,6 +106,13 @@ fn body(request: &ChatRequest) -> Value {
     }
     if let Some(format) = &request.format {
         body["format"] = format.clone();
+    }
+    if let Some(think) = options.think {
+        body["think"] = match think {
+            Think::On => json!(true),
+            Think::Off => json!(false),
+            level => json!(level),
+        };
     }
     // There is no other way to keep the model from calling them.
     if !request.tools.is_empty() && request.may_call {
@@ -327,6 +334,7 @@ mod tests {
                 max_tokens: Some(7),
                 seed: Some(-1),
                 top_p: None,
+                think: Some(Think::Low),
                 context_window: 8192,
             },
             stop: vec!["\nObservation:".into()],
@@ -337,7 +345,7 @@ mod tests {
             body(&request).to_string(),
             concat!(
                 r#"{"model":"llama3.2","stream":true,"options":{"num_ctx":8192,"temperature":0.5,"num_predict":7,"seed":-1,"stop":["\nObservation:"]},"#,
-                r#""format":{"type":"object"},"#,
+                r#""format":{"type":"object"},"think":"low","#,
                 r#""tools":[{"type":"function","function":{"name":"look","description":"Look.","parameters":{"type":"object"}}}],"#,
                 r#""messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},"#,
                 r#"{"role":"assistant","content":"","tool_calls":[{"function":{"name":"look","arguments":{"at":"x"}}}]},"#,

@@ -267,3 +267,88 @@ fn a_name_that_the_server_does_not_list_is_taken_with_a_notice() {
     .stderr;
     assert!(stderr.contains("hint: name one with `--model`"), "{stderr}");
 }
+
+#[test]
+fn thinking_is_switched_in_the_words_of_each_server() {
+    let ollama: fn(&Request) -> Reply = |request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        if body["think"].is_string() {
+            return Reply::json(
+                400,
+                &json!({"error": "think value \"low\" is not supported for this model"}),
+            );
+        }
+        stream(ollama_body(&Said::Text("here")))
+    };
+    let openai: fn(&Request) -> Reply = |request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        if body["reasoning_effort"] == "none" {
+            let message = "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.";
+            return Reply::json(
+                400,
+                &json!({"error": {"message": message, "param": "reasoning_effort", "code": "unsupported_value"}}),
+            );
+        }
+        stream(text("here"))
+    };
+    let script = "one\n/think off\ntwo\n/think low\nthree\n/think\n/think default\nfour\n";
+    for (kind, field, answer, sent) in [
+        (
+            "ollama",
+            "think",
+            ollama,
+            [
+                json!(true),
+                Value::Null,
+                json!(false),
+                json!("low"),
+                json!(true),
+                Value::Null,
+            ],
+        ),
+        (
+            "openai",
+            "reasoning_effort",
+            openai,
+            [
+                json!("medium"),
+                Value::Null,
+                json!("none"),
+                json!("minimal"),
+                json!("low"),
+                Value::Null,
+            ],
+        ),
+    ] {
+        let (home, server) = (Home::new(), telling(vec![], answer));
+        let args = ["-p", kind, "-m", "m", "--no-tools", "--json"];
+        chat(
+            &home,
+            &server,
+            &[&args[..], &["--think", "on", "zero"]].concat(),
+            "",
+        )
+        .ok();
+        let output = chat(&home, &server, &args, script).ok();
+        let settings = output.json();
+        let think: Vec<&Value> = settings
+            .iter()
+            .filter(|line| line["name"] == "think")
+            .map(|line| &line["value"])
+            .collect();
+        assert_eq!(
+            think,
+            [&json!("off"), &json!("low"), &json!("low"), &Value::Null]
+        );
+        let bodies = bodies(&server);
+        let asked: Vec<&Value> = bodies.iter().map(|body| &body[field]).collect();
+        assert_eq!(asked, sent.iter().collect::<Vec<_>>(), "{kind}");
+        std::fs::write(home.path().join("config.toml"), "think = false").unwrap();
+        chat(&home, &server, &[&args[..], &["five"]].concat(), "").ok();
+        let refused = chat(&home, &server, &args, "/think loud\n").fails(1).stdout;
+        assert!(
+            refused.contains("[possible values: on, off, low, medium, high, default]"),
+            "{refused}"
+        );
+    }
+}

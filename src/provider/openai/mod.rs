@@ -15,7 +15,7 @@ use super::http::Http;
 use super::secrets::Secrets;
 use super::told::{self, Known, Told};
 use super::url::{connectable, is_exposed, is_loopback, shown, unquoted};
-use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings};
+use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings, Think};
 use crate::conversation::{Message, ToolCall};
 use decoder::Decoder;
 
@@ -128,6 +128,7 @@ fn body(request: &ChatRequest) -> Value {
         ("max_tokens", options.max_tokens.map(Value::from)),
         ("seed", options.seed.map(Value::from)),
         ("top_p", options.top_p.map(Value::from)),
+        ("reasoning_effort", options.think.map(effort)),
         (
             "stop",
             (!request.stop.is_empty()).then(|| json!(request.stop)),
@@ -183,6 +184,15 @@ fn written_call(call: &ToolCall) -> Value {
     written
 }
 
+/// Returns how much a model is to think, in the API's words; one that cannot do without is asked for as little as it can.
+fn effort(think: Think) -> Value {
+    match think {
+        Think::Off => json!("none"),
+        Think::On => json!("medium"),
+        level => json!(level),
+    }
+}
+
 /// Returns a JSON schema in the form that the API takes.
 fn format(schema: &Value) -> Value {
     json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}})
@@ -221,6 +231,7 @@ mod tests {
             options: Options {
                 top_p: Some(0.9),
                 max_tokens: Some(7),
+                think: Some(Think::Off),
                 ..Options::default()
             },
             stop: vec!["end".into()],
@@ -229,7 +240,7 @@ mod tests {
         assert_eq!(
             body(&request).to_string(),
             concat!(
-                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"stop":["end"],"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"top_p":0.9,"reasoning_effort":"none","stop":["end"],"#,
                 r#""response_format":{"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":{"type":"object"}}},"#,
                 r#""messages":[{"role":"user","content":"hi"},"#,
                 r#"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"at\":\"x\"}"}}]},"#,

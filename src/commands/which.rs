@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn folders_are_named_in_many_ways() {
         let check = |folder: &str, expected: &str| {
-            assert_eq!(paths(Path::new(folder)).unwrap()[0], expected)
+            assert_eq!(paths(Path::new(folder)).unwrap()[0], expected);
         };
         let here = std::env::current_dir().unwrap();
         let here = here.to_str().unwrap();

@@ -198,8 +198,8 @@ fn collect(error: &Value, said: &mut Said) {
     for (name, value) in fields {
         match (name.as_str(), value.as_str()) {
             ("param" | "field", Some(field)) => said.fields.push(field.to_owned()),
-            // That it is one is known.
-            ("type", Some("error")) => {}
+            // That it is one is known; what was sent is only said back.
+            ("type", Some("error")) | ("input" | "loc", _) => {}
             ("code" | "type" | "status" | "error_type", Some(code)) => {
                 said.code += &format!("{code} ");
             }
@@ -207,8 +207,6 @@ fn collect(error: &Value, said: &mut Said) {
             ("n_ctx" | "max_model_len", None) => {
                 said.window = value.as_u64().and_then(|n| n.try_into().ok());
             }
-            // What was sent, said back.
-            ("input" | "loc", _) => {}
             _ => collect(value, said),
         }
     }

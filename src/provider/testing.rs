@@ -66,6 +66,8 @@ fn line(event: &ChatEvent, recorded: &str) -> String {
             let attached = serde_json::to_string(&end.attached).unwrap();
             format!(".{finish} {} {attached}", tokens.join("/"))
         }
-        ChatEvent::Sent(_) | ChatEvent::Retry { .. } => unreachable!("it is no line"),
+        ChatEvent::Sent(_) | ChatEvent::Notice(_) | ChatEvent::Retry { .. } => {
+            unreachable!("it is no line")
+        }
     }
 }

@@ -127,11 +127,16 @@ fn conversations_of_chatgpt_are_kept_as_they_were_shown() {
         ["cg-alpha", "Same id, cg-alpha?", "Yes.", "completed"],
     ];
     assert_eq!(told(&home), expected);
+    works_as_shown(&home);
+}
 
-    let turns = interactions(&home);
-    let steps = |at: usize| show(&home, &turns[at])["steps"].clone();
+/// Checks what stands beside the questions and answers of the conversations of ChatGPT.
+#[track_caller]
+fn works_as_shown(home: &Home) {
+    let turns = interactions(home);
+    let steps = |at: usize| show(home, &turns[at])["steps"].clone();
     assert_eq!(
-        show(&home, &turns[0])["metadata"]["sources"],
+        show(home, &turns[0])["metadata"]["sources"],
         json!([{"title": "Slag", "url": "https://slag.example/"}])
     );
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::tools::shorten;
 /// Holds one finished turn of the conversation.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
-    /// The question as it was sent, with what was recalled.
+    /// The question as it was asked. What was recalled for it was told once: what is taken out of the conversation is to be out of it.
     pub query: String,
     pub steps: Vec<Step>,
     /// Empty where the turn was broken off before there was one.

@@ -161,7 +161,7 @@ impl Prompt<'_> {
 
 /// Returns a question as it is sent. What is recalled stands in front of it and not in a message of its own: some models want user and
 /// assistant to take turns.
-pub fn asked<'q>(recalled: &str, question: &'q str) -> Cow<'q, str> {
+fn asked<'q>(recalled: &str, question: &'q str) -> Cow<'q, str> {
     match recalled {
         "" => Cow::Borrowed(question),
         recalled => Cow::Owned(format!("{recalled}\n\n{question}")),

@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::Result;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agent::prompt::{Prompt, React, Style, asked};
+use crate::agent::prompt::{Prompt, React, Style};
 use crate::agent::{Agent, Exchange, Frontend, Transcript};
 use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
@@ -279,7 +279,7 @@ impl Chat {
         }
 
         let exchange = Exchange {
-            query: asked(&quotes.text, query).into_owned(),
+            query: query.to_owned(),
             steps: transcript.steps.clone(),
             response: transcript.answer.clone(),
             out_of_steps: transcript.out_of_steps,

@@ -123,8 +123,10 @@ fn ctrl_c_in_a_script_records_the_turn_and_exits_with_130() {
         .unwrap()
         .write_all(b"one\ntwo\n")
         .unwrap();
-    let mut first = [0; 13];
-    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
+    wait_until("the model is asked", || {
+        let mut asked = server.requests().into_iter();
+        asked.any(|(line, _)| line.ends_with("/api/chat"))
+    });
     let killed = Command::new("kill")
         .args(["-INT", &shell.id().to_string()])
         .status()

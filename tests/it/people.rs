@@ -92,6 +92,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/system",
         "/temperature",
         "/max-tokens",
+        "/think",
         "/seed",
         "/tools",
         "/private",

@@ -247,11 +247,6 @@ pub fn interaction(
     if let Some(took) = interaction.first_token_ms {
         row("first token", &seconds(took));
     }
-    let place = [&interaction.folder, &interaction.branch];
-    let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
-    if !place.is_empty() {
-        row("in", &place.join(" on "));
-    }
     if !requests.is_empty() {
         let bytes: usize = requests.iter().map(String::len).sum();
         row(

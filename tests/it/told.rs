@@ -242,7 +242,7 @@ fn a_name_that_the_server_does_not_list_is_taken_with_a_notice() {
         ),
         (
             vec![],
-            "warning: whether there is a `org/a:online` is not known: the OpenAI-compatible server answered 404",
+            "warning: whether it has a model `org/a:online` is not known: the OpenAI-compatible server answered 404",
         ),
     ] {
         let server = telling(documents, answer);

@@ -29,7 +29,9 @@ pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
                 "the server lists no `{name}`; it has {}",
                 models.join(", ")
             )),
-            Err(error) => Some(format!("whether it has a model `{name}` is not known: {error}")),
+            Err(error) => Some(format!(
+                "whether it has a model `{name}` is not known: {error}"
+            )),
         };
         if let Some(notice) = unsure {
             ui.warn(&notice);

@@ -8,7 +8,7 @@ use allm::embedder::{Lazy, Source};
 use allm::store::{Options, Store, change_embedder};
 
 use crate::crashes::stalling;
-use crate::harness::{Home, PATIENCE};
+use crate::harness::{Home, PATIENCE, wait_until};
 
 /// Leaves a turn in the journal of a home, as a killed shell does.
 fn killed(home: &Home) {
@@ -29,12 +29,21 @@ fn killed(home: &Home) {
         .env("ALLM_HOME", home.path())
         .env("ALLM_USER", "alice");
     let mut shell = shell
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut first = [0; 13];
-    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let files = || {
+        fs::read_dir(home.path().join("journal"))
+            .into_iter()
+            .flatten()
+    };
+    wait_until("what has come is in the journal", || {
+        files().flatten().any(|file| {
+            let text = fs::read_to_string(file.path());
+            text.is_ok_and(|text| text.contains("the beginning"))
+        })
+    });
     shell.kill().unwrap();
     shell.wait().unwrap();
 }

@@ -40,7 +40,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 pub fn username(named: Option<String>) -> Result<String> {
     let is_given = |name: &String| !name.trim().is_empty();
     let set = || variable("ALLM_USER");
-    match named.filter(is_given).or_else(set).filter(is_given) {
+    match named.filter(is_given).or_else(set) {
         Some(name) => store::username(&name),
         None => {
             whoami::username().context("cannot find out your user name: give one with `--user`")

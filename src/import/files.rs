@@ -16,6 +16,7 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::escapes::Mended;
+use super::{Item, Take};
 
 /// How long a line may be, in bytes: transcripts hold pictures and whole files.
 const LONGEST_LINE: u64 = 256 << 20;
@@ -172,6 +173,26 @@ pub fn below(folder: &Path, path: &Path) -> String {
 pub fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
+}
+
+/// Names a database that cannot be read where it is one of many, so that the rest of them comes in.
+///
+/// # Errors
+///
+/// Fails as the reading did where it is the only one, or was refused what it handed over.
+pub fn broken_among_others(
+    root: &Path,
+    path: &Path,
+    part: &'static str,
+    read: Result<()>,
+    take: &mut Take<'_>,
+) -> Result<()> {
+    match read {
+        Err(error) if root.is_dir() && error.is::<rusqlite::Error>() => {
+            take(part, Item::Broken(below(root, path), format!("{error:#}")))
+        }
+        read => read,
+    }
 }
 
 /// Opens a SQLite database to read, also while another program writes to it. The returned folder, if any, holds a copy.

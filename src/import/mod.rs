@@ -85,6 +85,19 @@ pub enum Item {
     Broken(String, String),
 }
 
+impl SourceTurn {
+    /// Returns what becomes of a turn that is not brought in: each message of the user is left out; where it has none, it is no more
+    /// than passed over.
+    fn left_out(&self, why: &str) -> Vec<Item> {
+        match self.messages {
+            0 => vec![Item::Skipped(why.to_owned())],
+            messages => (0..messages)
+                .map(|_| Item::LeftOut(why.to_owned()))
+                .collect(),
+        }
+    }
+}
+
 impl From<SourceTurn> for Item {
     fn from(turn: SourceTurn) -> Item {
         Item::Turn(Box::new(turn))

@@ -179,11 +179,6 @@ impl Turns {
         }
     }
 
-    /// Returns whether nothing came of a call yet.
-    pub fn is_waiting_for(&self, call_id: &str) -> bool {
-        self.calls.get(call_id).is_some_and(|(_, waits)| *waits)
-    }
-
     /// Returns the turn; where a conversation begins with an answer, one without a question.
     fn turn(&mut self, id: &str, time: DateTime<Utc>) -> &mut SourceTurn {
         self.last = self.last.max(time);

@@ -336,10 +336,13 @@ fn other_shells_are_found_where_they_keep_their_data() {
     ] {
         let place = home.folder().join(variable);
         copy(&fixtures().join(from), &place.join(inside));
+        // One that is torn costs the others nothing.
+        fs::write(place.join(inside).join("sessions.db"), "torn").unwrap();
         let look = ["--json", "import", source, "--dry-run"];
         found(home.allm().env(variable, path(&place)).args(look));
     }
     let data = opencode(&home);
+    fs::write(data.join("opencode-torn.db"), "torn").unwrap();
     let data = path(data.parent().unwrap());
     let look = ["--json", "import", "opencode", "--dry-run"];
     found(home.allm().env("XDG_DATA_HOME", data).args(look));

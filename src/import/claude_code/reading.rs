@@ -113,12 +113,6 @@ impl Reading {
         }
     }
 
-    fn keep_context(&mut self, context: &[String]) {
-        if !context.is_empty() {
-            self.turns.keep("context", context);
-        }
-    }
-
     fn queued(&mut self, line: &Value) {
         let content = &line["content"];
         match text(line, "operation") {
@@ -169,7 +163,7 @@ impl Reading {
         };
         if !words.is_empty() && self.queue.absorb(id, &words, form) {
             self.turns.meanwhile(id, self.last, &words);
-            self.keep_context(&message.context);
+            self.turns.keep("context", message.context);
         }
     }
 
@@ -233,7 +227,7 @@ impl Reading {
             self.count();
             self.turns.user(uuid, self.last, &words);
             self.keep_place(line);
-            self.keep_context(&message.context);
+            self.turns.keep("context", message.context);
             let ran = self.ran();
             self.turns.holds_more(ran);
         }

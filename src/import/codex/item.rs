@@ -54,15 +54,20 @@ pub fn thought(item: &Value) -> String {
     }
 }
 
+/// Returns whether a block is a picture.
+pub fn is_picture(block: &Value) -> bool {
+    matches!(text(block, "type"), "input_image" | "image" | "local_image")
+}
+
 /// Returns the texts of a message's or a thought's blocks.
 pub fn texts(blocks: &Value) -> String {
     if let Some(text) = blocks.as_str() {
         return text.to_owned();
     }
     let blocks = blocks.as_array().into_iter().flatten();
-    let block = |block: &Value| match text(block, "type") {
-        "input_image" | "image" | "local_image" => "[image]".to_owned(),
-        _ => text(block, "text").to_owned(),
+    let block = |block: &Value| match is_picture(block) {
+        true => "[image]".to_owned(),
+        false => text(block, "text").to_owned(),
     };
     let blocks: Vec<String> = blocks.map(block).filter(|text| !text.is_empty()).collect();
     blocks.join("\n\n")

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::item::is_picture;
 use crate::import::files::text;
 
 /// The elements that are put before or after what was typed.
@@ -103,10 +104,6 @@ fn content(value: &Value) -> impl Iterator<Item = &Value> {
         value
     };
     item["content"].as_array().into_iter().flatten()
-}
-
-fn is_picture(block: &Value) -> bool {
-    matches!(text(block, "type"), "input_image" | "image" | "local_image")
 }
 
 /// Says who wrote an item that is in the user's name.

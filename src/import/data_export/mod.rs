@@ -233,12 +233,7 @@ impl Source for DataExport {
                 let mut turn = |mut turn: SourceTurn| {
                     match holders.tell_apart(&mut turn, number) {
                         true => items.push(turn.into()),
-                        false if turn.messages == 0 => {
-                            items.push(Item::Skipped(FOUND_TWICE.to_owned()));
-                        }
-                        false => items.extend(
-                            (0..turn.messages).map(|_| Item::LeftOut(FOUND_TWICE.to_owned())),
-                        ),
+                        false => items.extend(turn.left_out(FOUND_TWICE)),
                     }
                     Ok(())
                 };

@@ -7,7 +7,7 @@ mod session;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -52,6 +52,12 @@ impl Source for Gemini {
             }
         }
         found.sort();
+        if found.is_empty() {
+            bail!(
+                "there are no sessions of Gemini CLI in `{}`",
+                self.0.display()
+            );
+        }
         let mut known = Known::default();
         for (kind, path) in found {
             take(NAME, Item::File(below(root, &path)))?;
@@ -189,17 +195,15 @@ fn saved(path: &Path, known: &Known, take: &mut Take<'_>) -> Result<Read> {
     }
     let (_, told) = session.turns(tag, &place);
     for item in told.items {
-        let item = match item {
-            Item::Turn(turn)
-                if known
-                    .turns
-                    .contains(&(turn.query.clone(), turn.response.clone())) =>
-            {
-                Item::LeftOut(TOLD.to_owned())
-            }
-            item => item,
+        let is_told = |turn: &SourceTurn| {
+            let said = (turn.query.clone(), turn.response.clone());
+            known.turns.contains(&said)
         };
-        take(NAME, item)?;
+        let items = match item {
+            Item::Turn(turn) if is_told(&turn) => turn.left_out(TOLD),
+            item => vec![item],
+        };
+        items.into_iter().try_for_each(|item| take(NAME, item))?;
     }
     Ok(Ok(()))
 }

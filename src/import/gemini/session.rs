@@ -289,7 +289,7 @@ impl Reading {
     /// Takes what came of a call, where only a message tells it.
     fn result(&mut self, part: &Value) {
         let response = &part["functionResponse"];
-        if response.is_object() && self.turns.is_waiting_for(&call_id(response)) {
+        if response.is_object() && self.turns.awaits(&call_id(response)) {
             let (text, failed) = outcome(part);
             self.turns
                 .observation(&call_id(response), self.last, &text, !failed);

@@ -6,11 +6,11 @@ mod session;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::files::{below, each_line, files, name, open, sqlite, text};
+use super::files::{below, broken_among_others, each_line, files, name, open, sqlite, text};
 use super::{Item, Source, Take};
 use session::{is_typed, session};
 
@@ -44,9 +44,11 @@ impl Source for Goose {
         let mut known = Known::default();
         for path in found {
             take(NAME, Item::File(below(&self.0, &path)))?;
-            match is_lines(&path) {
-                true => lines(&path, &mut known, take)?,
-                false => database(&path, &mut known, take)?,
+            if is_lines(&path) {
+                lines(&path, &mut known, take)?;
+            } else {
+                let read = database(&path, &mut known, take);
+                broken_among_others(&self.0, &path, NAME, read, take)?;
             }
         }
         Ok(())
@@ -101,10 +103,8 @@ fn lines(path: &Path, known: &mut Known, take: &mut Take<'_>) -> Result<()> {
 /// Reads the database.
 fn database(path: &Path, known: &mut Known, take: &mut Take<'_>) -> Result<()> {
     let (database, _copy) = sqlite(path)?;
-    if !database.table_exists(None::<&str>, "sessions")? {
-        bail!("`{}` is no database of goose", path.display());
-    }
-    let mut all = database.prepare("SELECT * FROM sessions ORDER BY created_at, id")?;
+    let all = database.prepare("SELECT * FROM sessions ORDER BY created_at, id");
+    let mut all = all.with_context(|| format!("`{}` is no database of goose", path.display()))?;
     let mut rows = all.query([])?;
     while let Some(row) = rows.next()? {
         let about = about(row);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value, json};
@@ -17,9 +17,8 @@ type Take<'t> = dyn FnMut(Result<Session, (String, String)>) -> Result<()> + 't;
 /// Hands over the sessions in the order in which they began.
 pub fn each_session(path: &Path, take: &mut Take<'_>) -> Result<()> {
     let (database, _copy) = sqlite(path)?;
-    if !database.table_exists(None::<&str>, "session")? {
-        bail!("`{}` is no database of opencode", path.display());
-    }
+    let has_sessions = database.prepare("SELECT id FROM session");
+    has_sessions.with_context(|| format!("`{}` is no database of opencode", path.display()))?;
     let all = "SELECT * FROM session ORDER BY time_created, id DESC";
     let mut sessions = Vec::new();
     each(&database, all, None, &mut |row| {

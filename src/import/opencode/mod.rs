@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::files::{below, name, text};
+use super::files::{below, broken_among_others, name, text};
 use super::{Item, Source, Take};
 
 const NAME: &str = "opencode";
@@ -65,7 +65,8 @@ impl Source for Opencode {
         }
         for path in &databases {
             take(NAME, Item::File(below(&self.0, path)))?;
-            database::each_session(path, &mut |session| known.take(session, take))?;
+            let read = database::each_session(path, &mut |session| known.take(session, take));
+            broken_among_others(&self.0, path, NAME, read, take)?;
         }
         let mut any = !databases.is_empty();
         for folder in self.folders() {
@@ -124,18 +125,18 @@ impl Known {
         });
         let id = text(&session.info, "id").to_owned();
         for item in session.items() {
-            let item = match item {
+            let items = match item {
                 Item::Turn(turn) => {
                     let question = (turn.timestamp.timestamp_millis(), turn.query.clone());
                     let first = self.questions.entry(question).or_insert_with(|| id.clone());
                     match *first == id {
-                        true => Item::Turn(turn),
-                        false => Item::LeftOut("copied from another session".to_owned()),
+                        true => vec![Item::Turn(turn)],
+                        false => turn.left_out("copied from another session"),
                     }
                 }
-                item => item,
+                item => vec![item],
             };
-            take(NAME, item)?;
+            items.into_iter().try_for_each(|item| take(NAME, item))?;
         }
         twice.into_iter().try_for_each(|item| take(NAME, item))
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{Message, Session};
-use crate::import::files::{below, decoded, files, name, open};
+use crate::import::files::{below, decoded, files, name, open, text};
 
 /// Holds where the files of a session are, by the ids of what they hold.
 #[derive(Debug, Default)]
@@ -77,7 +77,11 @@ impl Place {
             session.info["id"] = json!(self.id);
         }
         for (id, path) in &self.messages {
-            let Some(info) = read(path) else { continue };
+            let Some(mut info) = read(path) else { continue };
+            // What has no name of its own goes by that of its file.
+            if info.is_object() && text(&info, "id").is_empty() {
+                info["id"] = json!(id);
+            }
             let parts = self.parts.get(id).into_iter().flat_map(BTreeMap::values);
             let parts = parts.filter_map(&mut read).collect();
             session.messages.push(Message { info, parts });

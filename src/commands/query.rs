@@ -62,14 +62,12 @@ fn name(flag: &OsStr) -> Option<&str> {
 /// Returns the option that a flag names.
 fn find<'c>(command: &'c Command, flag: &OsStr) -> Option<&'c Arg> {
     let flag = name(flag)?;
-    command
-        .get_opts()
-        .find(|option| match flag.strip_prefix("--") {
-            Some(long) => longs(option).contains(&long),
-            None => option
-                .get_short()
-                .is_some_and(|short| flag == format!("-{short}")),
-        })
+    named(command).find(|option| match flag.strip_prefix("--") {
+        Some(long) => longs(option).contains(&long),
+        None => option
+            .get_short()
+            .is_some_and(|short| flag == format!("-{short}")),
+    })
 }
 
 /// Returns what is named by a flag, with a value or without.

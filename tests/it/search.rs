@@ -205,6 +205,12 @@ fn a_flag_within_a_query_is_a_word_and_an_option_says_what_it_does() {
         assert!(inside.stderr.contains(note), "{query}: {}", inside.stderr);
     }
     assert_eq!(said[7]["hint"], "did you mean `--limit`?");
+    let help = home.allm().args(["search", "-h"]).run().ok();
+    assert!(
+        help.stdout.contains("Usage: allm search"),
+        "{}",
+        help.stdout
+    );
     let why = said[8]["error"].as_str().unwrap();
     assert!(why.contains("invalid value 'host' for '--mode <MODE>'"));
     for (at, query) in [(0, "commit --no-verify"), (3, "docker run --user root")] {

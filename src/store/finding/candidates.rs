@@ -123,9 +123,13 @@ impl Store {
     ) -> Result<Vec<(Vec<Passage>, bool)>> {
         let is_indexed = has_words(&self.passages, "text").await?;
         let action = || lit(Origin::Action.as_str());
-        let (said, done) = (col("source").not_eq(action()), col("source").eq(action()));
+        let said = query
+            .asks_for_words()
+            .then(|| col("source").not_eq(action()));
+        let asks = query.sources.is_empty() || query.asks_for_actions();
+        let done = asks.then(|| col("source").eq(action()));
         let mut ways = Vec::new();
-        for these in [said, done] {
+        for these in [said, done].into_iter().flatten() {
             let these = query.expr().into_iter().chain([these]).reduce(DfExpr::and);
             ways.push(match is_indexed {
                 true => self.indexed(terms, these, query.limit, limit).await?,

@@ -51,6 +51,7 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
         let repeats = query.ignore.as_ref();
         if repeats.is_some_and(|text| is_same(text, &passage.text))
             || !is_shown(score)
+            || !query.filter.has(&passage.interaction_id)
             || !seen.insert(passage.passage_id.clone())
         {
             continue;

@@ -73,6 +73,12 @@ impl SearchQuery {
         self.sources.contains(&Origin::Action)
     }
 
+    /// Returns whether what was said is asked for, and not actions alone.
+    pub(super) fn asks_for_words(&self) -> bool {
+        let mut sources = self.sources.iter();
+        self.sources.is_empty() || sources.any(|source| *source != Origin::Action)
+    }
+
     /// Returns the condition on passages.
     pub(super) fn expr(&self) -> Option<DfExpr> {
         let sources = self.sources.iter().map(|source| lit(source.as_str()));

@@ -40,7 +40,7 @@ pub enum TurnEvent<'e> {
     Rethought,
     /// A tool is about to run.
     Action(&'e ToolCall),
-    /// A tool has run.
+    /// A step is over: a tool has run, or what seemed the answer was a thought.
     Observation(&'e Step),
     /// The request is tried again after this delay.
     Retry { reason: &'e str, delay: Duration },

@@ -35,7 +35,7 @@ impl Exchange {
         !self.response.is_empty() || self.steps.iter().any(|step| step.action.is_some())
     }
 
-    /// Returns the messages. Calls that have no id get one; `first` is the number of steps before these.
+    /// Returns the messages. Calls that have no id of this server get one; `first` is the number of steps before these.
     pub fn messages(&self, reader: Reader<'_>, first: usize) -> Vec<Message> {
         let mut messages = vec![Message::User(self.query.clone())];
         let acted: Vec<(usize, &Step, &ToolCall)> = self
@@ -118,7 +118,7 @@ fn text(acted: &[(usize, &Step, &ToolCall)], reader: Reader<'_>, messages: &mut 
     }
 }
 
-/// Returns a call as it goes back. The form of its id is the one that all servers take.
+/// Returns a call as it goes back: to the server that it came from as that called it, else under an id in the form that all servers take.
 fn named(
     call: &ToolCall,
     number: usize,
@@ -126,10 +126,11 @@ fn named(
     reader: Reader<'_>,
 ) -> ToolCall {
     let mut call = call.clone();
-    if call.id.is_empty() {
+    let foreign = came_with.is_none_or(|message| message.server != reader.server);
+    if foreign || call.id.is_empty() {
         call.id = format!("call{number:05}");
     }
-    if came_with.is_none_or(|message| message.server != reader.server) {
+    if foreign {
         call.attached.clear();
     }
     call
@@ -233,7 +234,10 @@ mod tests {
             ]
         );
         let elsewhere = drawn(&together, Style::Native, "there");
-        assert_eq!(elsewhere[1], r#"A I look. c1{"at":"x"}0 c2{"at":"y"}0 +0"#);
+        assert_eq!(
+            elsewhere[1],
+            r#"A I look. call00007{"at":"x"}0 call00008{"at":"y"}0 +0"#
+        );
         assert_eq!(
             drawn(&together, Style::Text, "here")[1..3],
             [

@@ -16,7 +16,7 @@ pub struct Listener<'t> {
     style: Style,
     thinking: Thinking,
     /// Looks for calls that are written in another form than was asked for.
-    written: Option<Written>,
+    written: Option<Written<'t>>,
     parser: Option<Parser>,
     /// The text as it goes back to the model.
     text: String,

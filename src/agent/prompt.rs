@@ -75,7 +75,8 @@ impl Prompt<'_> {
     /// Returns the messages to send, within the model's window and with room for the answer.
     ///
     /// What does not fit goes in this order: the middle of this turn's long observations, that of earlier ones from the oldest on, then
-    /// the oldest exchanges. All else goes on where the last request ended.
+    /// the oldest exchanges. All else goes on where the last request ended, but for
+    /// what was recalled, which is told once.
     pub fn fit(&self, tools: &[ToolSpec], style: Style, options: &Options) -> Fitted {
         let system = match style {
             Style::Text if !tools.is_empty() => {
@@ -91,8 +92,10 @@ impl Prompt<'_> {
         let asked = asked(self.recalled, self.question);
         let fixed = cost(&system) + cost(&asked) + offered;
         let room = room(options).saturating_sub(fixed);
+        let cost_of_all =
+            |group: &[Vec<Message>]| -> usize { group.iter().flatten().map(cost_of).sum() };
         let mut told = self.told(style, LONGEST_OBSERVATION);
-        let mut history: usize = told.iter().flatten().map(cost_of).sum();
+        let mut history = cost_of_all(&told);
 
         // The steps of the turn may have what the history does not need, and three quarters of the room in any case.
         let share = (room * 3 / 4).max(room.saturating_sub(history));
@@ -108,8 +111,6 @@ impl Prompt<'_> {
 
         let of_turn = of_turn(longest);
         let room = room.saturating_sub(of_turn);
-        let cost_of_all =
-            |group: &[Vec<Message>]| -> usize { group.iter().flatten().map(cost_of).sum() };
         let mut cut = 0;
         if history > room {
             let mut short = self.told(style, SHORTEST_OBSERVATION);

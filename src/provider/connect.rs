@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secrets::Secrets;
-use super::url::{is_exposed, is_loopback, shown};
+use super::url::{is_exposed, is_near, shown};
 use super::{
     Connected, Kind, Offline, Ollama, OpenAi, Provider, ProviderError, Settings, host, openai,
 };
@@ -144,7 +144,7 @@ async fn around(settings: &Settings) -> Result<Connected, ProviderError> {
     let mut missing = Vec::new();
     let url = openai::base_url(&settings.openai_url);
     let with_headers = !settings.openai_headers.is_empty();
-    if is_loopback(&url) || is_exposed(&url) || with_headers {
+    if is_near(&url) || with_headers {
         let connected = openai_at(&url, settings, false)?;
         if is_there(connected.provider.as_ref()).await {
             return Ok(connected);

@@ -36,7 +36,7 @@ pub struct Http {
     base: String,
     /// What comes behind every path, with its question mark.
     query: String,
-    /// The same without what is secret in it.
+    /// `base` without what is secret in it.
     server: String,
     with_key: bool,
     /// The longest silence.
@@ -112,7 +112,7 @@ impl Http {
     /// Fetches a small JSON document for which a turn waits; `path` begins where the server does, and not below `/v1`.
     pub async fn get_aside(&self, path: &str) -> Result<Value, ProviderError> {
         let root = self.base.strip_suffix("/v1").unwrap_or(&self.base);
-        let request = self.client.get(format!("{root}{path}"));
+        let request = self.client.get(format!("{root}{path}{}", self.query));
         self.json(request.timeout(ASIDE)).await
     }
 

@@ -54,11 +54,12 @@ impl Http {
         let path = path.to_owned();
         Box::pin(async_stream::try_stream! {
             let mut sent = http.dialects.spoken(&model, &body);
-            yield ChatEvent::Sent(sent.to_string());
+            let mut text = sent.to_string();
+            yield ChatEvent::Sent(text.clone());
             let mut attempt = 0;
             loop {
                 let mut heard = false;
-                let failed = match http.post(&path, &sent.to_string(), &model).await {
+                let failed = match http.post(&path, &text, &model).await {
                     Err(failed) => failed,
                     Ok(response) => {
                         let mut answer = Answer::new(&http, &model, response, decoder());
@@ -82,8 +83,9 @@ impl Http {
                 let learnt = failed.refusal.and_then(|said| http.dialects.learn(&model, &said, &sent));
                 if let Some(notice) = learnt {
                     sent = http.dialects.spoken(&model, &body);
+                    text = sent.to_string();
                     yield ChatEvent::Notice(notice);
-                    yield ChatEvent::Sent(sent.to_string());
+                    yield ChatEvent::Sent(text.clone());
                     continue;
                 }
                 let delay = failed.wait.unwrap_or_else(|| backoff(attempt));

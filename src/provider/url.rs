@@ -48,6 +48,11 @@ pub fn is_exposed(url: &str) -> bool {
     Url::parse(url).is_ok_and(|parsed| parsed.scheme() == "http") && !is_loopback(url)
 }
 
+/// Returns whether a server is somebody's own, as far as its URL tells: on this machine, or not to be reached but over http.
+pub fn is_near(url: &str) -> bool {
+    is_loopback(url) || is_exposed(url)
+}
+
 /// Returns a URL with this machine in the place of the address that a server listens on everywhere, which is none to connect to.
 pub fn connectable(url: String) -> String {
     let here = match address(&url) {

@@ -22,8 +22,8 @@ pub enum Said {
 }
 
 /// Holds text back as long as it may be a call.
-pub struct Written {
-    tools: Vec<ToolSpec>,
+pub struct Written<'t> {
+    tools: &'t [ToolSpec],
     state: State,
     /// Something of the line has come.
     in_line: bool,
@@ -41,11 +41,11 @@ enum State {
     Marked,
 }
 
-impl Written {
+impl<'t> Written<'t> {
     /// Looks for calls of these tools.
-    pub fn new(tools: &[ToolSpec]) -> Written {
+    pub fn new(tools: &'t [ToolSpec]) -> Written<'t> {
         Written {
-            tools: tools.to_vec(),
+            tools,
             state: State::Undecided,
             in_line: false,
             fenced: false,
@@ -90,7 +90,7 @@ impl Written {
         if held.is_empty() {
             return None;
         }
-        Some(match calls(&held, &self.tools) {
+        Some(match calls(&held, self.tools) {
             Some(calls) => Said::Calls(calls, held),
             None => Said::Text(held),
         })
@@ -135,7 +135,7 @@ impl Written {
         // A tool that is not offered is none.
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
         let value = value.and_then(|value| value.strip_prefix('"')?.split_once('"'));
-        !NAMES.contains(&key) || value.is_none_or(|(name, _)| meant(name, &self.tools).is_some())
+        !NAMES.contains(&key) || value.is_none_or(|(name, _)| meant(name, self.tools).is_some())
     }
 }
 

@@ -15,7 +15,8 @@ fn tools() -> Vec<ToolSpec> {
 
 /// Returns what streamed as text, and what was held back, for a reply that is cut there.
 fn taken(reply: &str, cut: usize) -> (String, Option<Said>) {
-    let (mut written, mut held) = (Written::new(&tools()), String::new());
+    let tools = tools();
+    let (mut written, mut held) = (Written::new(&tools), String::new());
     let mut said = written.push(&mut held, &reply[..cut]);
     said += &written.push(&mut held, &reply[cut..]);
     (said, written.finish(&mut held))

@@ -14,7 +14,7 @@ use super::attached::restore;
 use super::http::Http;
 use super::secrets::Secrets;
 use super::told::{self, Known, Told};
-use super::url::{connectable, is_exposed, is_loopback, shown, unquoted};
+use super::url::{connectable, is_loopback, is_near, shown, unquoted};
 use super::{ChatRequest, ChatStream, Provider, ProviderError, Settings, Think};
 use crate::conversation::{Message, ToolCall};
 use decoder::Decoder;
@@ -33,11 +33,12 @@ impl OpenAi {
     pub fn new(url: &str, settings: &Settings) -> Result<OpenAi, ProviderError> {
         let url = base_url(url);
         let secrets = Secrets::openai(settings);
-        if secrets.is_empty() && !is_loopback(&url) && !is_exposed(&url) {
+        let is_near = is_near(&url);
+        if secrets.is_empty() && !is_near {
             return Err(ProviderError::NoKey { url: shown(&url) });
         }
         Ok(OpenAi {
-            is_near: is_loopback(&url) || is_exposed(&url),
+            is_near,
             http: Http::new("the OpenAI-compatible server", url, secrets, settings)?,
             list: OnceCell::new(),
             known: Known::default(),

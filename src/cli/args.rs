@@ -44,7 +44,7 @@ pub struct Server {
     /// Who answers: auto, ollama, openai or offline [default: $ALLM_PROVIDER]
     #[arg(short, long, value_name = "NAME")]
     pub provider: Option<String>,
-    /// The model [default: $ALLM_MODEL, else the first that the server lists]
+    /// The model [default: $ALLM_MODEL, else the first of the server's that can chat]
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Where the server is ($OLLAMA_HOST, $OPENAI_BASE_URL)

@@ -141,27 +141,33 @@ fn with_counts(mut object: Value, moved: &Moved) -> Result<Value> {
     Ok(object)
 }
 
-/// Draws what was found in the parts of a history that is brought in.
+/// Draws what was found in the parts of a history that is brought in; what there is none of has no column, so that it fits a terminal.
 fn parts(parts: &[Part], dry_run: bool, look: Look) -> String {
-    let imported = if dry_run { "to import" } else { "imported" };
-    let headings = [
-        "source", "found", imported, "grown", "known", "skipped", "broken", "messages", "left out",
+    type Count = fn(&Part) -> usize;
+    let columns: [(&str, bool, Count); 8] = [
+        ("found", true, |part| part.total.found),
+        (
+            if dry_run { "to import" } else { "imported" },
+            true,
+            |part| part.total.imported,
+        ),
+        ("grown", false, |part| part.total.updated),
+        ("known", false, |part| part.total.known),
+        ("skipped", false, |part| part.total.skipped.values().sum()),
+        ("broken", false, |part| part.total.broken),
+        ("messages", true, |part| part.total.messages),
+        ("left out", false, |part| part.total.missing()),
     ];
+    let shown = columns.into_iter();
+    let shown =
+        shown.filter(|(_, always, count)| *always || parts.iter().any(|part| count(part) > 0));
+    let (headings, counts): (Vec<&str>, Vec<Count>) =
+        shown.map(|(heading, _, count)| (heading, count)).unzip();
+    let headings: Vec<&str> = std::iter::once("source").chain(headings).collect();
     let mut rows = table(&headings, look);
     for part in parts {
-        let total = &part.total;
-        let counts = [
-            total.found,
-            total.imported,
-            total.updated,
-            total.known,
-            total.skipped.values().sum(),
-            total.broken,
-            total.messages,
-            total.missing(),
-        ];
-        let count = |count: usize| Cell::new(count).set_alignment(CellAlignment::Right);
-        let cells = std::iter::once(Cell::new(part.name)).chain(counts.map(count));
+        let count = |count: &Count| Cell::new(count(part)).set_alignment(CellAlignment::Right);
+        let cells = std::iter::once(Cell::new(part.name)).chain(counts.iter().map(count));
         rows.add_row(cells);
     }
     drawn(&rows)

@@ -121,7 +121,9 @@ impl Receiver {
             (401 | 403, _) => {
                 "put what it asks for into `OTEL_EXPORTER_OTLP_HEADERS`, such as `authorization=Bearer%20…`"
             }
-            (404 | 405, _) => "check the URL: `/v1/traces` is put after it",
+            (404 | 405, _) => {
+                "check the URL: `/v1/traces` is put after it, but for that in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`"
+            }
             (413, _) => "allow it longer requests",
             (415, Protocol::Protobuf) => "it may take JSON: `--otlp-protocol http/json`",
             (415, Protocol::Json) => "it may take protobuf: `--otlp-protocol http/protobuf`",

@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// Takes note that all rows have what they are to have, and the indices with them.
-    pub(super) async fn is_up_to_date(&self) -> Result<()> {
+    pub(super) async fn note_up_to_date(&self) -> Result<()> {
         if self.is_behind.load(Ordering::SeqCst) {
             self.sync(None).await?;
             self.set_behind(false).await?;

@@ -110,7 +110,7 @@ impl Store {
         upkeep.remember(version)?;
         self.catches_up.store(false, Ordering::SeqCst);
         brought_up?;
-        self.is_up_to_date().await
+        self.note_up_to_date().await
     }
 
     /// Removes old versions, and the files that belong to none.

@@ -1,6 +1,6 @@
 //! Adds turns of other histories, many at once, and each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -33,6 +33,15 @@ pub enum Fate {
     Forgotten,
 }
 
+/// Is what counts of a turn that is there.
+#[derive(Deserialize)]
+struct There {
+    interaction_id: String,
+    session_id: String,
+    user_id: String,
+    metadata: String,
+}
+
 impl Store {
     /// Returns requests as they are stored, from a source that does not say what extends what.
     pub fn packed(&self, requests: &[String]) -> String {
@@ -51,12 +60,6 @@ impl Store {
             session_id: String,
             user_id: String,
         }
-        #[derive(Deserialize)]
-        struct There {
-            interaction_id: String,
-            user_id: String,
-            metadata: String,
-        }
         let either = |id: fn(&Turn) -> &String| -> Vec<String> {
             let both = |turn: &Turn| [id(turn).clone(), own(id(turn), &turn.interaction.user_id)];
             turns.iter().flat_map(both).collect()
@@ -72,16 +75,7 @@ impl Store {
             .map(|row| (row.session_id, row.user_id))
             .collect();
         let ids = either(|turn| &turn.interaction.interaction_id);
-        let columns = ["interaction_id", "user_id", "metadata"];
-        let there: Vec<There> = self
-            .interactions
-            .columns(Some(among(&ids)), &columns)
-            .await?;
-        let there: HashMap<String, There> = there
-            .into_iter()
-            .map(|row| (row.interaction_id.clone(), row))
-            .collect();
-        let gone = registry::forgotten(&self.connection, &self.locks, &ids).await?;
+        let (there, gone) = self.there(&ids).await?;
         let mut fates = Vec::new();
         for turn in turns {
             let (session, interaction) = (&mut turn.session, &mut turn.interaction);
@@ -108,12 +102,6 @@ impl Store {
         turns: &mut [Turn],
         others: impl Iterator<Item = Option<&'o String>> + Clone,
     ) -> Result<()> {
-        #[derive(Deserialize)]
-        struct There {
-            interaction_id: String,
-            session_id: String,
-            user_id: String,
-        }
         let named = turns.iter().zip(others.clone());
         let named = named.filter_map(|(turn, other)| Some((turn, other?)));
         let ids: Vec<String> = named
@@ -125,16 +113,7 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        let columns = ["interaction_id", "session_id", "user_id"];
-        let there: Vec<There> = self
-            .interactions
-            .columns(Some(among(&ids)), &columns)
-            .await?;
-        let there: HashMap<String, There> = there
-            .into_iter()
-            .map(|row| (row.interaction_id.clone(), row))
-            .collect();
-        let gone = registry::forgotten(&self.connection, &self.locks, &ids).await?;
+        let (there, gone) = self.there(&ids).await?;
         for (turn, other) in turns.iter_mut().zip(others) {
             let Some(other) = other else { continue };
             let user = &turn.interaction.user_id;
@@ -160,6 +139,20 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Returns which of these turns are there, by their ids, and which were removed for good.
+    async fn there(&self, ids: &[String]) -> Result<(HashMap<String, There>, HashSet<String>)> {
+        let columns = ["interaction_id", "session_id", "user_id", "metadata"];
+        let rows: Vec<There> = self
+            .interactions
+            .columns(Some(among(ids)), &columns)
+            .await?;
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.interaction_id.clone(), row));
+        let gone = registry::forgotten(&self.connection, &self.locks, ids).await?;
+        Ok((rows.collect(), gone))
     }
 
     /// Keeps everyone else from importing, until dropped: whether a turn is there is asked before it is written.

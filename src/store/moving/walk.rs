@@ -11,7 +11,7 @@ use crate::store::finding::SessionSummary;
 use crate::store::open::Store;
 use crate::store::tables::context::Sent;
 use crate::store::tables::{
-    Filter, Interaction, ReactCycle, Record, SHOWN, Session, among, one_of,
+    Filter, Interaction, ReactCycle, Record, SHOWN, Session, among, both, one_of,
 };
 
 /// How many turns are read at once.
@@ -127,10 +127,7 @@ impl Store {
             false => Sent::default(),
         };
         let these = one_of(Session::KEY, sessions.iter().map(Record::key));
-        let these = match filter.turns() {
-            Some(expr) => expr.and(these),
-            None => these,
-        };
+        let these = both(filter.turns(), these);
         let columns = ["interaction_id", "session_id", "timestamp"];
         let mut places: Vec<Place> = self.interactions.columns(Some(these), &columns).await?;
         let order: HashMap<String, usize> = sessions

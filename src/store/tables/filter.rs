@@ -174,20 +174,20 @@ impl Filter {
 
     /// Returns the condition that a turn is one of these, and all else that the filter asks of interactions.
     pub fn turns_among(&self, ids: &[String]) -> DfExpr {
-        let ids = among(ids);
-        match self.turns() {
-            Some(turns) => turns.and(ids),
-            None => ids,
-        }
+        both(self.turns(), among(ids))
     }
 
     /// Returns the condition that rows are of one of these turns, and all else that the filter asks of rows.
     pub fn and_ids(&self, ids: &[String]) -> DfExpr {
-        let ids = among(ids);
-        match self.expr() {
-            Some(expr) => expr.and(ids),
-            None => ids,
-        }
+        both(self.expr(), among(ids))
+    }
+}
+
+/// Returns both conditions as one.
+pub fn both(some: Option<DfExpr>, more: DfExpr) -> DfExpr {
+    match some {
+        Some(some) => some.and(more),
+        None => more,
     }
 }
 

@@ -14,7 +14,7 @@ mod table;
 mod user;
 
 pub use column::vector;
-pub use filter::{Filter, Scope, Whom, among, one_of};
+pub use filter::{Filter, Scope, Whom, among, both, one_of};
 pub use interaction::{Interaction, SHOWN};
 pub use kind::Kind;
 pub use passage::{Origin, Passage};

@@ -311,7 +311,8 @@ fn days_since(today: NaiveDate, weekday: Weekday) -> u32 {
     today.weekday().days_since(weekday)
 }
 
-fn weekday(word: &str) -> Option<Weekday> {
+/// Reads the name of a day of the week.
+pub fn weekday(word: &str) -> Option<Weekday> {
     word.parse().ok()
 }
 
@@ -325,7 +326,8 @@ fn day_of(word: &str) -> Option<u32> {
     number.parse().ok()
 }
 
-fn month(word: &str) -> Option<u32> {
+/// Reads the name of a month.
+pub fn month(word: &str) -> Option<u32> {
     let word = word.trim_end_matches('.');
     let word = if word == "sept" { "sep" } else { word };
     let month: chrono::Month = word.parse().ok()?;

@@ -2,12 +2,14 @@
 
 mod age;
 mod grammar;
+mod named;
 mod zone;
 
 use anyhow::{Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 
 pub use age::age;
+pub use named::{Named, Time, named};
 pub use zone::Zone;
 
 /// The forms that are read, for error messages and help.

@@ -1,27 +1,67 @@
-//! The words of texts, and how rare they are in a history.
+//! The words of texts as they are compared: by stem, identifiers whole and by their parts; and how rare they are in a history.
+//!
+//! The stems are those of the full-text index: LanceDB's own tokenizer makes them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use lance_tokenizer::{
+    AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
+    TokenStream,
+};
+use lru::LruCache;
 use regex::Regex;
 
-/// Returns the words of a text in lower case, in order.
-pub fn words(text: &str) -> impl Iterator<Item = String> {
-    parts(text).into_iter().map(str::to_lowercase)
+/// How many words are remembered with their stems, and how long they are at most, in bytes.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(50_000).expect("50,000 is not zero");
+const LONGEST_REMEMBERED: usize = 40;
+
+/// Is a word of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// What two words have in common that count as the same: the stem without accents; of what is put together, all of it.
+    pub key: String,
+    /// Where in the text it stands, in bytes.
+    pub range: Range<usize>,
+    /// Whether it says nothing by itself, as `the` does.
+    pub is_stop: bool,
+    /// What it is put together from, as `snake_case`, `std::fs` and `camelCase` are.
+    pub parts: Vec<Word>,
 }
 
-/// Returns the words of a text; `snake_case` and `a.b.c` are looked for by their parts, and what has no blanks between its words by
-/// its characters and their pairs.
-pub fn parts(text: &str) -> Vec<&str> {
-    let (mut parts, mut from) = (Vec::new(), 0);
-    for run in runs(text) {
-        let (start, end) = (run.start(), run.end());
-        parts.extend(spaced(&text[from..start]));
-        parts.extend(pairs(run.as_str()));
-        from = end;
+impl Word {
+    /// Calls `take` with the key of the word, and with those of its parts.
+    pub fn each_key(self, take: &mut impl FnMut(String)) {
+        take(self.key);
+        for part in self.parts {
+            part.each_key(take);
+        }
     }
-    parts.extend(spaced(&text[from..]));
-    parts
+}
+
+/// Returns the words of a text in order. What has no blanks between its words is told apart by its characters and their pairs.
+pub fn words(text: &str) -> Vec<Word> {
+    let (mut words, mut from) = (Vec::new(), 0);
+    for run in runs(text) {
+        put_together(text, spaced(text, from..run.start()), &mut words);
+        words.extend(pairs(run));
+        from = run.end();
+    }
+    put_together(text, spaced(text, from..text.len()), &mut words);
+    words
+}
+
+/// Returns what words, and the parts of words, are compared by.
+pub fn keys(words: Vec<Word>) -> HashSet<String> {
+    let mut keys = HashSet::new();
+    for word in words {
+        word.each_key(&mut |key| {
+            keys.insert(key);
+        });
+    }
+    keys
 }
 
 /// Returns what of a text is in scripts that have no blanks between words, or, as Korean, endings at them.
@@ -35,17 +75,161 @@ pub fn runs(text: &str) -> impl Iterator<Item = regex::Match<'_>> {
     UNSPACED.find_iter(text)
 }
 
-fn spaced(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|c: char| !c.is_alphanumeric());
-    words.filter(|word| !word.is_empty())
+/// Returns the words of a part of a text that has blanks.
+fn spaced(text: &str, within: Range<usize>) -> Vec<Word> {
+    let part = &text[within.clone()];
+    let pieces = part.split(|letter: char| !letter.is_alphanumeric());
+    let pieces = pieces.filter(|piece| !piece.is_empty());
+    let word = |piece: &str| {
+        let start = within.start + (piece.as_ptr() as usize - part.as_ptr() as usize);
+        let range = start..start + piece.len();
+        let Form { key, is_stop } = form(piece);
+        let humps = humps(piece).into_iter();
+        let parts = humps.map(|hump| Word {
+            key: form(&piece[hump.clone()]).key,
+            range: start + hump.start..start + hump.end,
+            is_stop: false,
+            parts: Vec::new(),
+        });
+        Word {
+            key,
+            is_stop: is_stop || is_clipped(text, &range),
+            range,
+            parts: parts.collect(),
+        }
+    };
+    pieces.map(word).collect()
+}
+
+/// Is what a word is compared by, and whether it says nothing by itself.
+#[derive(Clone)]
+struct Form {
+    key: String,
+    is_stop: bool,
+}
+
+/// Returns the form of a word, from memory where it can: texts have the same words again and again.
+fn form(word: &str) -> Form {
+    static KNOWN: LazyLock<Mutex<LruCache<String, Form>>> =
+        LazyLock::new(|| Mutex::new(LruCache::new(REMEMBERED)));
+    static STEM: LazyLock<TextAnalyzer> = LazyLock::new(|| {
+        TextAnalyzer::builder(RawTokenizer::default())
+            .filter(LowerCaser)
+            .filter(Stemmer::new(Language::English))
+            .filter(AsciiFoldingFilter)
+            .build()
+    });
+    // Of all languages, without those that are names or things in another one.
+    static TELLING: LazyLock<TextAnalyzer> = LazyLock::new(|| {
+        TextAnalyzer::builder(RawTokenizer::default())
+            .filter(LowerCaser)
+            .filter(StopWordFilter::all())
+            .build()
+    });
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(form) = known.get(word) {
+        return form.clone();
+    }
+    let mut key = String::new();
+    let mut stem = STEM.clone();
+    stem.token_stream(word)
+        .process(&mut |token| key.clone_from(&token.text));
+    let is_stop = !TELLING.clone().token_stream(word).advance();
+    let form = Form { key, is_stop };
+    if word.len() <= LONGEST_REMEMBERED {
+        known.put(word.to_owned(), form.clone());
+    }
+    form
+}
+
+/// Returns whether a word is what an apostrophe has left of one: of `it's`, `don't`, `l'eau`.
+fn is_clipped(text: &str, range: &Range<usize>) -> bool {
+    let is_short = text[range.clone()].chars().nth(2).is_none();
+    let is_apostrophe = |c: Option<char>| matches!(c, Some('\'' | '’'));
+    let mut before = text[..range.start].chars().rev();
+    let mut after = text[range.end..].chars();
+    let follows = is_apostrophe(before.next()) && before.next().is_some_and(char::is_alphanumeric);
+    let rest = is_apostrophe(after.next()).then(|| after.next()).flatten();
+    let leads = rest.is_some_and(char::is_alphanumeric);
+    // `don` of `don't`.
+    let denies = rest == Some('t') && text[range.clone()].ends_with('n');
+    is_short && (follows || leads) || denies
+}
+
+/// Returns the parts of `camelCase` and `HTTPServer`, in bytes; of other words none.
+fn humps(word: &str) -> Vec<Range<usize>> {
+    let mut humps = Vec::new();
+    let mut rest = word.chars().skip(1);
+    if !rest.any(char::is_uppercase) {
+        return humps;
+    }
+    let mut start = 0;
+    let letters: Vec<(usize, char)> = word.char_indices().collect();
+    for three in letters.windows(2).enumerate() {
+        let (index, [(_, before), (at, letter)]) = three else {
+            continue;
+        };
+        let next = letters.get(index + 2);
+        let begins = letter.is_uppercase()
+            && (!before.is_uppercase() || next.is_some_and(|(_, next)| next.is_lowercase()));
+        if begins {
+            humps.push(start..*at);
+            start = *at;
+        }
+    }
+    if start > 0 {
+        humps.push(start..word.len());
+    }
+    humps
+}
+
+/// Adds words, those that nothing but a sign of code is between as one.
+fn put_together(text: &str, words: Vec<Word>, all: &mut Vec<Word>) {
+    let mut group: Vec<Word> = Vec::new();
+    let mut close = |group: &mut Vec<Word>| {
+        if group.len() < 2 {
+            all.append(group);
+            return;
+        }
+        let range = group[0].range.start..group[group.len() - 1].range.end;
+        let parts = group.drain(..).map(|part| Word {
+            is_stop: false,
+            ..part
+        });
+        all.push(Word {
+            key: text[range.clone()].to_lowercase(),
+            parts: parts.collect(),
+            is_stop: false,
+            range,
+        });
+    };
+    for word in words {
+        let between = group
+            .last()
+            .map(|last| &text[last.range.end..word.range.start]);
+        if !between.is_some_and(|between| matches!(between, "_" | "." | "::")) {
+            close(&mut group);
+        }
+        group.push(word);
+    }
+    close(&mut group);
 }
 
 /// Returns each character of a run, and each with the one after it.
-fn pairs(run: &str) -> impl Iterator<Item = &str> {
-    let mut borders: Vec<usize> = run.char_indices().map(|(at, _)| at).collect();
-    borders.push(run.len());
+fn pairs(run: regex::Match<'_>) -> impl Iterator<Item = Word> {
+    let text = run.as_str();
+    let mut borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    borders.push(text.len());
     (0..borders.len() - 1).flat_map(move |at| {
-        let until = |steps: usize| Some(&run[borders[at]..*borders.get(at + steps)?]);
+        let until = |steps: usize| {
+            let piece = borders[at]..*borders.get(at + steps)?;
+            Some(Word {
+                key: text[piece.clone()].to_lowercase(),
+                range: run.start() + piece.start..run.start() + piece.end,
+                is_stop: false,
+                parts: Vec::new(),
+            })
+        };
         [until(1), until(2)].into_iter().flatten()
     })
 }
@@ -63,16 +247,16 @@ impl Sample {
         let mut sample = Sample::default();
         for text in texts {
             sample.texts += 1;
-            for word in words(text).collect::<HashSet<_>>() {
-                *sample.count.entry(word).or_default() += 1;
+            for key in keys(words(text)) {
+                *sample.count.entry(key).or_default() += 1;
             }
         }
         sample
     }
 
-    /// Returns whether any of the texts has the word.
-    pub fn contains(&self, word: &str) -> bool {
-        self.count.contains_key(word)
+    /// Returns whether any of the texts has a word with this key.
+    pub fn contains(&self, key: &str) -> bool {
+        self.count.contains_key(key)
     }
 
     /// Returns how much a word says: the logarithm of how rare it is.
@@ -80,8 +264,8 @@ impl Sample {
         clippy::cast_precision_loss,
         reason = "counts of texts are far below 2^24"
     )]
-    pub fn weight(&self, word: &str) -> f32 {
-        let count = self.count.get(word).copied().unwrap_or_default() as f32;
+    pub fn weight(&self, key: &str) -> f32 {
+        let count = self.count.get(key).copied().unwrap_or_default() as f32;
         (1.0 + (self.texts as f32 - count + 0.5) / (count + 0.5)).ln()
     }
 }
@@ -92,9 +276,12 @@ mod tests {
 
     #[test]
     fn words_are_told_apart_in_all_scripts() {
-        let check = |text: &str, expected: &[&str]| assert_eq!(parts(text), expected, "{text}");
-        check("a snake_case, Naïve", &["a", "snake", "case", "Naïve"]);
-        check("ERP审批1", &["ERP", "审", "审批", "批", "1"]);
+        let check = |text: &str, expected: &[&str]| {
+            let found: Vec<String> = words(text).into_iter().map(|word| word.key).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check("a Naïve, deadlocks", &["a", "naiv", "deadlock"]);
+        check("ERP审批1", &["erp", "审", "审批", "批", "1"]);
         check("（プール）。", &["プ", "プー", "ー", "ール", "ル"]);
         check("서버가 죽", &["서", "서버", "버", "버가", "가", "죽"]);
         check("…", &[]);
@@ -102,5 +289,48 @@ mod tests {
             .map(|run| run.as_str())
             .collect();
         assert_eq!(words, ["接続プールの", "ไทย"]);
+    }
+
+    #[test]
+    fn identifiers_are_kept_whole_and_by_their_parts() {
+        let check = |text: &str, whole: &str, parts: &[&str]| {
+            let found = words(text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert_eq!(
+                (&*found[0].key, &text[found[0].range.clone()]),
+                (whole, text)
+            );
+            let keys = keys(words(text));
+            for part in parts {
+                assert!(keys.contains(*part), "{text}: {keys:?}");
+            }
+        };
+        check("ERR_CONN_42", "err_conn_42", &["err", "conn", "42"]);
+        check("v2.1", "v2.1", &["v2", "1"]);
+        check("std::fs::read", "std::fs::read", &["std", "fs", "read"]);
+        check("getUserNames", "getusernam", &["get", "user", "name"]);
+        check("HTTPServer", "httpserver", &["http", "server"]);
+        check(
+            "Pool::takeAll",
+            "pool::takeall",
+            &["pool", "takeal", "take", "all"],
+        );
+        assert_eq!(words("one. Two-three").len(), 3);
+    }
+
+    #[test]
+    fn some_words_say_nothing_by_themselves() {
+        let telling = |text: &str| {
+            let all = words(text).into_iter();
+            let all = all.filter(|word| !word.is_stop);
+            all.map(|word| text[word.range].to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(telling("What is the cause of it?"), ["cause"]);
+        assert_eq!(telling("Was ist die Ursache"), ["die", "Ursache"]);
+        assert_eq!(
+            telling("Caroline's don't l'eau is_it"),
+            ["Caroline", "eau", "is_it"]
+        );
     }
 }

@@ -14,16 +14,19 @@ use serde::de::DeserializeOwned;
 
 /// Is one stored turn of the set.
 #[derive(Deserialize)]
-struct Stored {
-    id: String,
-    user: String,
-    session: String,
-    timestamp: DateTime<Utc>,
-    query: String,
-    response: String,
+pub struct Stored {
+    pub id: String,
+    pub user: String,
+    pub session: String,
+    pub timestamp: DateTime<Utc>,
+    pub query: String,
+    pub response: String,
     /// What a tool returned on the way; of a long one the most has no vectors.
     #[serde(default)]
-    observation: String,
+    pub observation: String,
+    /// What it is called in queries; its id, where there is nothing.
+    #[serde(default)]
+    pub holds: Vec<String>,
 }
 
 /// Is one labelled query.
@@ -31,17 +34,19 @@ struct Stored {
 pub struct Labelled {
     pub query: String,
     pub kind: String,
-    /// The ids of the turns that answer it; none for a negative query.
-    relevant: Vec<String>,
-    filters: HashMap<String, String>,
+    /// What answers it, by id; none for a negative query.
+    pub relevant: Vec<String>,
+    #[serde(default)]
+    pub filters: HashMap<String, String>,
 }
 
-/// Holds mean reciprocal rank within 10 and recall within 5 of one kind of query.
+/// Holds mean reciprocal rank within 10 and recall within 5 and 10 of one kind of query.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
     pub queries: usize,
     pub mrr: f64,
     pub recall: f64,
+    pub recall_at_10: f64,
 }
 
 /// Holds the figures by kind, and what negative queries came to.
@@ -58,7 +63,9 @@ pub struct Scores {
 pub struct Evaluation {
     store: Store,
     users: HashMap<String, String>,
-    pub queries: Vec<Labelled>,
+    /// What each interaction holds.
+    holds: HashMap<String, Vec<String>>,
+    queries: Vec<Labelled>,
 }
 
 fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
@@ -73,6 +80,12 @@ fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 impl Evaluation {
     /// Records the set of a folder into a fresh store in `home`.
     pub async fn new(set: &Path, home: &Path) -> Result<Evaluation> {
+        let stored = lines(&set.join("turns.jsonl"))?;
+        Evaluation::of(stored, lines(&set.join("queries.jsonl"))?, home).await
+    }
+
+    /// Records turns into a fresh store in `home`.
+    pub async fn of(set: Vec<Stored>, queries: Vec<Labelled>, home: &Path) -> Result<Evaluation> {
         let store = Store::open(Options::new(
             home,
             home.join("lancedb").display().to_string(),
@@ -80,8 +93,14 @@ impl Evaluation {
         ));
         let store = store.await?;
         let mut users = HashMap::new();
+        let mut holds = HashMap::new();
         let mut turns = Vec::new();
-        for stored in lines::<Stored>(&set.join("turns.jsonl"))? {
+        for stored in set {
+            let held = match stored.holds.is_empty() {
+                true => vec![stored.id.clone()],
+                false => stored.holds,
+            };
+            holds.insert(stored.id.clone(), held);
             let user = store.ensure_user(&stored.user).await?;
             users.insert(stored.user.clone(), user.user_id.clone());
             let mut interaction =
@@ -121,7 +140,8 @@ impl Evaluation {
         Ok(Evaluation {
             store,
             users,
-            queries: lines(&set.join("queries.jsonl"))?,
+            holds,
+            queries,
         })
     }
 
@@ -163,22 +183,27 @@ impl Evaluation {
                 scores.silent += usize::from(found.is_empty());
                 continue;
             }
-            let rank = found.iter().position(|id| labelled.relevant.contains(id));
-            let within = found
-                .iter()
-                .take(5)
-                .filter(|id| labelled.relevant.contains(id))
-                .count();
+            let found: Vec<&Vec<String>> = found.iter().map(|id| &self.holds[id]).collect();
+            let is_in = |held: &&Vec<String>| held.iter().any(|id| labelled.relevant.contains(id));
+            let rank = found.iter().position(is_in);
+            let within = |first: usize| {
+                let first = &found[..first.min(found.len())];
+                let is_there = |id: &&String| first.iter().any(|held| held.contains(id));
+                let there = labelled.relevant.iter().filter(is_there).count();
+                count(there) / count(labelled.relevant.len())
+            };
             let kind = scores.by_kind.entry(labelled.kind.clone()).or_default();
             for figures in [kind, &mut scores.all] {
                 figures.queries += 1;
                 figures.mrr += rank.map_or(0.0, |rank| 1.0 / count(rank + 1));
-                figures.recall += count(within) / count(labelled.relevant.len());
+                figures.recall += within(5);
+                figures.recall_at_10 += within(10);
             }
         }
         for figures in scores.by_kind.values_mut().chain([&mut scores.all]) {
             figures.mrr /= count(figures.queries);
             figures.recall /= count(figures.queries);
+            figures.recall_at_10 /= count(figures.queries);
         }
         Ok(scores)
     }

@@ -6,8 +6,8 @@ use anyhow::{Context, Error, Result};
 use lancedb::datafusion::functions::regex::expr_fn::regexp_like;
 use lancedb::expr::{DfExpr, col, contains, lit};
 
-use super::score::Terms;
 use super::search::{Mode, SearchQuery};
+use super::terms::Terms;
 use crate::store::open::Store;
 use crate::store::tables::index::has_words;
 use crate::store::tables::{Filter, Order, Origin, Passage};
@@ -22,18 +22,20 @@ const LONGEST_RUN: usize = 48;
 /// How many passages are read to learn how rare words are.
 const SAMPLED: usize = 1_000;
 
-const PASSAGE: [&str; 6] = [
+const PASSAGE: [&str; 7] = [
     "passage_id",
     "interaction_id",
+    "session_id",
     "timestamp",
     "source",
     "position",
     "text",
 ];
 /// The same with the vector.
-const EMBEDDED: [&str; 7] = [
+const EMBEDDED: [&str; 8] = [
     "passage_id",
     "interaction_id",
+    "session_id",
     "timestamp",
     "source",
     "position",
@@ -126,7 +128,7 @@ impl Store {
         let said = query
             .asks_for_words()
             .then(|| col("source").not_eq(action()));
-        let asks = query.sources.is_empty() || query.asks_for_actions();
+        let asks = query.sources.is_empty() || query.asks_for(Some(Origin::Action));
         let done = asks.then(|| col("source").eq(action()));
         let mut ways = Vec::new();
         for these in [said, done].into_iter().flatten() {
@@ -176,7 +178,10 @@ impl Store {
         filter: Option<DfExpr>,
         limit: usize,
     ) -> Result<(Vec<Passage>, bool)> {
-        let words: Vec<String> = terms.words().map(regex::escape).collect();
+        let words: Vec<String> = terms
+            .words()
+            .map(|(word, stem)| begins(word, stem))
+            .collect();
         if words.is_empty() {
             return Ok((Vec::new(), true));
         }
@@ -270,6 +275,25 @@ impl Store {
 fn share(some: usize, of: usize) -> String {
     let below = (some as u64) * (1 << 32) / (of as u64).max(1);
     format!("{below:08x}")
+}
+
+/// Returns a pattern for the words of a stem, and for more: the texts are compared exactly afterwards.
+fn begins(word: &str, stem: &str) -> String {
+    let same = word.chars().zip(stem.chars()).take_while(|(a, b)| a == b);
+    let same: String = same.map(|(letter, _)| letter).collect();
+    // `policy` and `policies` have the stem `polici`.
+    let same = same.strip_suffix('i').unwrap_or(&same);
+    let letter = |letter: char| match letter {
+        'a' => "[aà-å]".to_owned(),
+        'c' => "[cç]".to_owned(),
+        'e' => "[eè-ë]".to_owned(),
+        'i' => "[iì-ï]".to_owned(),
+        'n' => "[nñ]".to_owned(),
+        'o' => "[oò-ö]".to_owned(),
+        'u' => "[uù-ü]".to_owned(),
+        other => regex::escape(&other.to_string()),
+    };
+    same.chars().map(letter).collect()
 }
 
 fn compared(passages: Vec<Passage>, vector: Option<&[f32]>) -> Vec<(Passage, Option<f32>)> {

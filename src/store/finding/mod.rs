@@ -13,6 +13,7 @@ mod search;
 mod similar;
 mod sql;
 mod stats;
+mod terms;
 
 pub use facts::Fact;
 pub use groups::{By, Group};

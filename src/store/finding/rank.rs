@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use super::candidates::Way;
-use super::score::{Score, Terms};
+use super::score::{Beside, Score};
 use super::search::{Mode, SearchQuery};
+use super::terms::Terms;
 use crate::store::tables::{Origin, Passage};
 use crate::store::vocabulary::Sample;
 
-/// What the words count that a model has done something with, beside those that were said: each `ls` has the words of many questions.
-const DONE: f32 = 0.9;
+/// What the words count that a model has done something with, or seen in passing, beside those that were said: each `ls` and each log
+/// has the words of many questions.
+const PASSING: f32 = 0.8;
 
 /// Holds the best passage of each interaction, best first.
 pub struct Ranked {
@@ -22,36 +24,70 @@ pub struct Ranked {
 pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>) -> Ranked {
     let all = || ways.iter().flat_map(|way| &way.passages);
     let texts = all().map(|(passage, _)| passage.text.as_str());
-    let unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
+    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
     let compares = all().any(|(_, similarity)| similarity.is_some());
-    let score = |(passage, similarity): &(Passage, Option<f32>)| Score {
-        similarity: *similarity,
-        share: (query.mode != Mode::Semantic).then(|| {
-            let counts_less = passage.origin() == Some(Origin::Action) && !query.asks_for_actions();
-            terms.share(&passage.text) * if counts_less { DONE } else { 1.0 }
-        }),
-        compares,
+    let score = |(passage, similarity): (Passage, Option<f32>)| {
+        let mut score = terms.compare(&passage.text, passage.timestamp, similarity);
+        score.compares = compares;
+        let weight = if query.asks_for(passage.origin()) {
+            1.0
+        } else {
+            PASSING
+        };
+        let share = score.share.map(|share| share * weight);
+        score.share = share.filter(|_| query.mode != Mode::Semantic);
+        (passage, score)
+    };
+    let ways: Vec<Scored> = ways
+        .into_iter()
+        .map(|way| Scored {
+            passages: way.passages.into_iter().map(score).collect(),
+            complete: way.complete,
+        })
+        .collect();
+    let meant = || {
+        let all = ways.iter().flat_map(|way| &way.passages);
+        all.filter(|(passage, _)| is_meant(query, passage))
+    };
+    let mut beside = Beside {
+        best: 0.0,
+        names_unknown,
+        words_unknown: query.mode == Mode::Hybrid
+            && meant().all(|(_, score)| score.share == Some(0.0)),
+    };
+    let worthwhile = meant().filter(|(_, score)| score.is_worthwhile(beside));
+    let best = worthwhile.map(|(_, score)| score.own());
+    beside.best = best.fold(0.0, f32::max);
+    let mut conversations: HashMap<String, f32> = HashMap::new();
+    for (passage, score) in meant() {
+        let best = conversations.entry(passage.session_id.clone());
+        let best = best.or_default();
+        *best = best.max(score.own());
+    }
+    let placed = |passage: &Passage, score: Score| Score {
+        conversation: conversations
+            .get(&passage.session_id)
+            .copied()
+            .unwrap_or_default(),
+        ..score
     };
     let is_shown = |score: Score| match query.min_score {
         Some(least) => score.total() >= least,
-        None => !terms.phrases().is_empty() || score.is_worthwhile(unknown),
+        None => !terms.phrases().is_empty() || score.is_worthwhile(beside),
     };
     // Where the last of a list is not worth showing, those after it are not, either.
-    let is_done = |way: &Way| {
+    let is_done = |way: &Scored| {
         let last = way.passages.last();
-        way.complete || last.is_some_and(|last| !is_shown(score(last)))
+        way.complete || last.is_some_and(|(passage, score)| !is_shown(placed(passage, *score)))
     };
     let done = ways.iter().all(is_done);
 
     let mut seen = HashSet::new();
     let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
-    for candidate in ways.into_iter().flat_map(|way| way.passages) {
-        let score = score(&candidate);
-        let (passage, _) = candidate;
-        let repeats = query.ignore.as_ref();
-        if repeats.is_some_and(|text| is_same(text, &passage.text))
+    for (passage, score) in ways.into_iter().flat_map(|way| way.passages) {
+        let score = placed(&passage, score);
+        if !is_meant(query, &passage)
             || !is_shown(score)
-            || !query.filter.has(&passage.interaction_id)
             || !seen.insert(passage.passage_id.clone())
         {
             continue;
@@ -75,6 +111,18 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
     Ranked { passages, done }
 }
 
+/// Is what one way of looking has found, compared with the query.
+struct Scored {
+    passages: Vec<(Passage, Score)>,
+    complete: bool,
+}
+
+/// Returns whether a passage is looked for at all.
+fn is_meant(query: &SearchQuery, passage: &Passage) -> bool {
+    let mut repeats = query.ignore.iter();
+    query.filter.has(&passage.interaction_id) && !repeats.any(|text| is_same(text, &passage.text))
+}
+
 fn is_same(a: &str, b: &str) -> bool {
     a.trim().to_lowercase() == b.trim().to_lowercase()
 }
@@ -83,6 +131,7 @@ fn is_same(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
     use crate::store::tables::{Filter, Scope};
+    use crate::timeframe::Zone;
 
     fn passage(id: &str, text: &str) -> Passage {
         Passage {
@@ -99,7 +148,7 @@ mod tests {
         let everyone = Filter::new(Scope::Everyone);
         let query = SearchQuery::new("deadlock of the pool", everyone, 10);
         let sample = Sample::default();
-        let terms = Terms::new(&query.text, &sample, false);
+        let terms = Terms::new(&query.text, &sample, false, Zone::default());
         let good = |id| (passage(id, "a deadlock of the pool"), Some(0.8));
         let poor = || (passage("poor", "dogs bark"), Some(-0.1));
         let way = |passages, complete| Way { passages, complete };

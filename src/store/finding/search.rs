@@ -7,9 +7,11 @@ use anyhow::Result;
 use lancedb::expr::{DfExpr, col, is_in, lit};
 
 use super::rank::{Ranked, rank};
-use super::score::{Score, Terms};
+use super::score::Score;
+use super::terms::Terms;
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Interaction, Origin, Passage, SHOWN};
+use crate::timeframe::Zone;
 
 /// How many passages each way of looking contributes at least, and at most where few of them make a hit of their own.
 const CANDIDATES: usize = 60;
@@ -51,6 +53,8 @@ pub struct SearchQuery {
     pub min_score: Option<f32>,
     /// Passages that say this and nothing else are passed over: a question is no answer to itself.
     pub ignore: Option<String>,
+    /// Where the times are of that the query names.
+    pub zone: Zone,
 }
 
 impl SearchQuery {
@@ -65,12 +69,14 @@ impl SearchQuery {
             sources: Vec::new(),
             min_score: None,
             ignore: None,
+            zone: Zone::default(),
         }
     }
 
-    /// Returns whether what a model has done counts as much as what was said: somebody asks for it.
-    pub(super) fn asks_for_actions(&self) -> bool {
-        self.sources.contains(&Origin::Action)
+    /// Returns whether what a passage is a piece of counts in full: somebody asks for it, or it is no action and no observation.
+    pub(super) fn asks_for(&self, origin: Option<Origin>) -> bool {
+        let in_passing = matches!(origin, Some(Origin::Action | Origin::Observation));
+        !in_passing || origin.is_some_and(|origin| self.sources.contains(&origin))
     }
 
     /// Returns whether what was said is asked for, and not actions alone.
@@ -99,6 +105,8 @@ pub struct Hit {
     pub score: f32,
     /// The cosine of what was looked for and what matched.
     pub similarity: Option<f32>,
+    /// What the score is made of, where passages are compared.
+    pub parts: Option<Score>,
     /// The passage that matched best; the whole turn when whole turns are compared.
     pub matched: Option<Matched>,
     /// How many interactions have this very question and answer.
@@ -144,8 +152,8 @@ impl Store {
             Mode::Semantic => Arc::default(),
             Mode::Hybrid | Mode::Text => self.sample(&query.filter).await?,
         };
-        let terms = Terms::new(&query.text, &sample, query.quoted);
-        found.words = terms.words().map(str::to_owned).collect();
+        let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
+        found.words = terms.words().map(|(text, _)| text.to_owned()).collect();
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
         loop {
             let candidates = self.candidates(
@@ -190,6 +198,7 @@ impl Store {
                     interaction,
                     score: score.total(),
                     similarity: score.similarity,
+                    parts: Some(*score),
                     matched: Some(Matched {
                         source: passage.source.clone(),
                         text: passage.text.clone(),

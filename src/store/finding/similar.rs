@@ -82,6 +82,7 @@ impl Store {
             interaction,
             score: similarity,
             similarity: Some(similarity),
+            parts: None,
             matched: None,
             count: 1,
         };

@@ -1,0 +1,348 @@
+//! A query taken apart: its words by stem, its phrases, the names and times in it.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::score::Score;
+use crate::store::embedding::ends;
+use crate::store::vocabulary::{Sample, Word, keys, runs, words};
+use crate::timeframe::{Named, Zone, named};
+
+/// What was done on a day is told about in the days after it, too.
+const TOLD_LATER: i64 = 3;
+/// Of an identifier whose parts alone are there half is there.
+const IN_PARTS: f32 = 0.5;
+
+/// How many words of a query count; of a longer one the rarest.
+const MOST_WORDS: usize = 64;
+
+/// Holds what is looked for, taken apart.
+pub struct Terms {
+    /// What a full-text index is asked for.
+    text: String,
+    words: Vec<Term>,
+    /// What must be there as it stands, in lower case with single blanks.
+    phrases: Vec<String>,
+    /// What is in scripts without blanks, each piece as it stands.
+    runs: Vec<String>,
+    /// What names something: has a capital or a digit.
+    names: HashSet<String>,
+    times: Vec<Named>,
+    zone: Zone,
+}
+
+/// Is a word of a query with its weight.
+struct Term {
+    /// As it was typed, in lower case.
+    text: String,
+    key: String,
+    weight: f32,
+    parts: Vec<Term>,
+}
+
+impl Term {
+    fn new(query: &str, word: Word, sample: &Sample) -> Term {
+        let parts = word.parts.into_iter();
+        Term {
+            text: query[word.range].to_lowercase(),
+            weight: sample.weight(&word.key),
+            key: word.key,
+            parts: parts.map(|part| Term::new(query, part, sample)).collect(),
+        }
+    }
+
+    /// Returns how much of it is there, 0 to 1.
+    fn found(&self, there: &HashSet<String>) -> f32 {
+        match there.contains(&self.key) {
+            true => 1.0,
+            false => IN_PARTS * share(&self.parts, there),
+        }
+    }
+
+    /// Returns it, or else its smallest parts, as they were typed.
+    fn pieces(&self) -> Vec<&Term> {
+        match self.parts.is_empty() {
+            true => vec![self],
+            false => self.parts.iter().flat_map(Term::pieces).collect(),
+        }
+    }
+}
+
+fn share(terms: &[Term], there: &HashSet<String>) -> f32 {
+    let all: f32 = terms.iter().map(|term| term.weight).sum();
+    if all == 0.0 {
+        return 0.0;
+    }
+    let found = terms.iter().map(|term| term.weight * term.found(there));
+    found.sum::<f32>() / all
+}
+
+impl Terms {
+    /// Takes a query apart; where a person typed it, what stands between double quotes is a phrase.
+    pub fn new(query: &str, sample: &Sample, quoted: bool, zone: Zone) -> Terms {
+        let ends = ends(query);
+        let times = named(&ends, zone, Utc::now());
+        let is_time = |word: &Word| {
+            let at =
+                |time: &Named| word.range.start < time.at.end && time.at.start < word.range.end;
+            times.iter().any(at)
+        };
+        let mut all = words(&ends);
+        // What says something, else what there is.
+        let telling: Vec<fn(&Word) -> bool> = vec![|word| !word.is_stop, |_| true];
+        for keep in telling {
+            if all.iter().any(|word| keep(word) && !is_time(word)) {
+                all.retain(|word| keep(word) && !is_time(word));
+                break;
+            }
+        }
+        let mut names = HashSet::new();
+        for word in &all {
+            note_names(&ends, word, &mut names);
+        }
+        let mut seen = HashSet::new();
+        all.retain(|word| seen.insert(word.key.clone()));
+        let all = all.into_iter();
+        let mut all: Vec<Term> = all.map(|word| Term::new(&ends, word, sample)).collect();
+        if all.len() > MOST_WORDS {
+            all.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+            all.truncate(MOST_WORDS);
+        }
+        let mut runs: Vec<String> = self::runs(&ends)
+            .map(|run| run.as_str().to_owned())
+            .collect();
+        runs.sort_unstable();
+        runs.dedup();
+        // The index cuts at signs, but knows no humps; it has words of its own for runs.
+        let asked = all.iter().flat_map(|term| {
+            let is_whole = term.parts.is_empty() || term.text.chars().all(char::is_alphanumeric);
+            let whole = is_whole.then_some(term);
+            whole
+                .into_iter()
+                .chain(term.pieces())
+                .map(|term| term.text.as_str())
+        });
+        let is_spaced = |text: &&str| self::runs(text).next().is_none();
+        let asked = asked.filter(is_spaced);
+        let mut asked: Vec<&str> = asked.chain(runs.iter().map(String::as_str)).collect();
+        asked.dedup();
+        Terms {
+            text: asked.join(" "),
+            words: all,
+            phrases: if quoted { phrases(query) } else { Vec::new() },
+            runs,
+            names,
+            times,
+            zone,
+        }
+    }
+
+    /// Returns what a full-text index is asked for.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the words and their parts as they were typed, in lower case, each with what it is compared by.
+    pub fn words(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pieces = self.words.iter().flat_map(Term::pieces);
+        pieces.map(|term| (term.text.as_str(), term.key.as_str()))
+    }
+
+    /// Returns what must be there as it stands.
+    pub fn phrases(&self) -> &[String] {
+        &self.phrases
+    }
+
+    /// Returns the pieces in scripts without blanks.
+    pub fn runs(&self) -> &[String] {
+        &self.runs
+    }
+
+    /// Returns whether a text has every phrase.
+    pub fn has_phrases(&self, text: &str) -> bool {
+        self.phrases.is_empty() || {
+            let text = plain(text);
+            self.phrases.iter().all(|phrase| text.contains(phrase))
+        }
+    }
+
+    /// Compares a passage with the query.
+    pub fn compare(&self, text: &str, moment: DateTime<Utc>, similarity: Option<f32>) -> Score {
+        Score {
+            similarity,
+            share: Some(share(&self.words, &keys(words(text)))),
+            is_timely: self.is_timely(moment),
+            ..Score::default()
+        }
+    }
+
+    fn is_timely(&self, moment: DateTime<Utc>) -> bool {
+        let mut days = (0..=TOLD_LATER).map(|days| moment - TimeDelta::days(days));
+        days.any(|day| {
+            let mut times = self.times.iter();
+            times.any(|named| named.time.holds(day, self.zone))
+        })
+    }
+
+    /// Returns whether something is named that neither the sample nor any of the texts mentions.
+    pub fn names_unknown<'t>(&self, sample: &Sample, texts: impl Iterator<Item = &'t str>) -> bool {
+        let mut unknown: HashSet<&String> = self
+            .names
+            .iter()
+            .filter(|name| !sample.contains(name))
+            .collect();
+        if unknown.is_empty() {
+            return false;
+        }
+        for text in texts {
+            let known = keys(words(text));
+            unknown.retain(|name| !known.contains(*name));
+        }
+        !unknown.is_empty()
+    }
+}
+
+/// Notes what of a word names something: what has a capital or a digit, of what signs put together each part.
+fn note_names(query: &str, word: &Word, names: &mut HashSet<String>) {
+    let text = &query[word.range.clone()];
+    if text.chars().all(char::is_alphanumeric) {
+        if text.contains(|c: char| c.is_uppercase() || c.is_ascii_digit()) {
+            names.insert(word.key.clone());
+        }
+    } else {
+        for part in &word.parts {
+            note_names(query, part, names);
+        }
+    }
+}
+
+/// Returns what stands between double quotes.
+fn phrases(query: &str) -> Vec<String> {
+    let parts: Vec<&str> = query.split('"').collect();
+    // The last part is quoted only when its quote is closed.
+    let closed = (parts.len() - 1) / 2 * 2;
+    let quoted = parts[..closed].iter().skip(1).step_by(2);
+    let mut phrases: Vec<String> = quoted.map(|phrase| plain(phrase)).collect();
+    phrases.retain(|phrase| !phrase.is_empty());
+    phrases
+}
+
+/// Returns a text in lower case with single blanks.
+fn plain(text: &str) -> String {
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Sample {
+        let texts = [
+            "a pool is full",
+            "a lock is held",
+            "a pool of PG_LOCK v2.1, `readAll`",
+        ];
+        Sample::new(texts.into_iter())
+    }
+
+    fn terms(query: &str) -> Terms {
+        Terms::new(query, &sample(), true, Zone::default())
+    }
+
+    fn share(query: &str, text: &str) -> f32 {
+        let score = terms(query).compare(text, DateTime::default(), None);
+        score.share.unwrap()
+    }
+
+    #[test]
+    fn rare_words_weigh_more_than_common_ones_and_stop_words_nothing() {
+        let words = |query: &str| {
+            let terms = terms(query);
+            let words = terms.words().map(|(word, _)| word.to_owned());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words("the pool, what is THE pool"), "pool");
+        // Where nothing else is asked for, they are.
+        assert_eq!(words("what is it"), "what is it");
+        let (common, rare) = (share("pool held", "pool"), share("pool held", "held"));
+        assert!(common > 0.0 && rare > common && (common + rare - 1.0).abs() < 1e-6);
+        assert!(share("…", "…") < f32::EPSILON);
+    }
+
+    #[test]
+    fn words_are_compared_by_stem_and_identifiers_whole_or_by_parts() {
+        let full = |query: &str, text: &str| {
+            let share = share(query, text);
+            assert!((share - 1.0).abs() < 1e-6, "{query} in {text}: {share}");
+        };
+        full("deadlocked pools", "the pool deadlocks");
+        full("CAFÉ", "cafe");
+        full("PG_LOCK v2.1", "pg_lock of v2.1");
+        full("read all", "who calls `readAll`?");
+        full("lock", "PG_LOCK");
+        let parts = share("PG_LOCK", "the lock of pg");
+        assert!(parts > 0.0 && parts < 0.6, "{parts}");
+    }
+
+    #[test]
+    fn phrases_must_stand_as_they_are() {
+        let query = "why \"the Pool  is\" \"open";
+        // Finding H8: in what nobody typed as a search, quotes are quotes.
+        let read = Terms::new(query, &sample(), false, Zone::default());
+        assert!(read.phrases().is_empty());
+        let terms = terms(query);
+        assert_eq!(terms.phrases(), ["the pool is"]);
+        assert!(
+            terms.has_phrases("so The\npool is full") && !terms.has_phrases("is the pool full")
+        );
+        assert!(self::terms("\"\"").has_phrases("anything"));
+    }
+
+    #[test]
+    fn what_is_named_and_never_mentioned_is_noticed() {
+        let unknown =
+            |query: &str| terms(query).names_unknown(&sample(), ["about Redis"].into_iter());
+        assert!(unknown("Kafka is full") && unknown("error E0382"));
+        assert!(!unknown("PG_LOCK is kept in Redis") && !unknown("kafka is full"));
+        assert!(!unknown("was the pool full in May 2023, or in June"));
+    }
+
+    #[test]
+    fn a_time_is_no_word_and_counts_for_what_is_from_it() {
+        let terms = terms("the pool on 8 May 2023");
+        let timely = |time: &str| {
+            let moment = time.parse().unwrap();
+            terms.compare("the pool", moment, None).is_timely
+        };
+        assert!(timely("2023-05-08T12:00:00Z") && timely("2023-05-10T12:00:00Z"));
+        assert!(!timely("2023-05-20T12:00:00Z") && !timely("2022-05-08T12:00:00Z"));
+        let score = terms.compare("the pool", DateTime::default(), None);
+        assert!((score.share.unwrap() - 1.0).abs() < 1e-6);
+    }
+
+    // Finding M16.
+    #[test]
+    fn of_very_many_words_the_rarest_count() {
+        let many: Vec<String> = (0..200).map(|at| format!("w{at}")).collect();
+        let sample = Sample::new([many[..180].join(" ").as_str()].into_iter());
+        let terms = Terms::new(&many.join(" "), &sample, false, Zone::default());
+        assert_eq!(terms.words().count(), MOST_WORDS);
+        assert!((180..200).all(|at| terms.words().any(|(word, _)| word == format!("w{at}"))));
+        assert_eq!(terms.text().split(' ').count(), MOST_WORDS);
+    }
+
+    #[test]
+    fn the_index_is_asked_for_what_says_something() {
+        let asked = |query: &str| terms(query).text().to_owned();
+        assert_eq!(asked("what is the cause"), "cause");
+        assert_eq!(
+            asked("getUserName of std::fs"),
+            "getusername get user name std fs"
+        );
+        assert_eq!(asked("ERP审批"), "erp 审批");
+    }
+}

@@ -101,6 +101,13 @@ pub struct Ended {
     pub failure: Option<ProviderError>,
 }
 
+/// Says with what a conversation goes on.
+pub struct Resumed {
+    pub turns: usize,
+    /// The last turn of them.
+    pub last: Option<Interaction>,
+}
+
 impl Chat {
     /// Starts a conversation. Nothing is written before the first turn.
     pub fn new(memory: Memory, settings: Settings) -> Chat {
@@ -149,14 +156,17 @@ impl Chat {
     }
 
     /// Goes on with a stored session: its turns are sent to the model again.
-    pub async fn resume(&mut self, session: Session) -> Result<usize> {
+    pub async fn resume(&mut self, session: Session) -> Result<Resumed> {
         let filter = self.memory.filter(Whom::Me, None, None).await?;
         let turns = self
             .memory
             .store
             .history(&filter, &session.session_id)
             .await?;
-        let count = turns.len();
+        let resumed = Resumed {
+            turns: turns.len(),
+            last: turns.last().cloned(),
+        };
         let mut steps = self
             .memory
             .store
@@ -180,7 +190,7 @@ impl Chat {
             ..Live::new()
         };
         self.private = self.private.map(|_| self.live.history.len());
-        Ok(count)
+        Ok(resumed)
     }
 
     /// Forgets in the live conversation what is stored no more.
@@ -189,7 +199,7 @@ impl Chat {
             return Ok(());
         };
         self.live.recalled.clear();
-        if self.resume(session).await? == 0 {
+        if self.resume(session).await?.turns == 0 {
             self.renew();
         }
         Ok(())

@@ -111,7 +111,7 @@ impl Chat {
     }
 }
 
-/// Quotes interactions, the first ones first, as far as they fit into so many tokens.
+/// Quotes interactions as far as they fit into so many tokens: the first ones before others, and what is quoted in order of time.
 fn quote(interactions: &[Interaction], room: usize, zone: Zone) -> Quotes {
     if interactions.is_empty() {
         return Quotes::default();
@@ -122,6 +122,7 @@ fn quote(interactions: &[Interaction], room: usize, zone: Zone) -> Quotes {
         text: OPENING.to_owned(),
         ..Quotes::default()
     };
+    let (mut quoted, mut taken) = (Vec::new(), cost(OPENING));
     for interaction in interactions {
         let text = format!(
             "\n\n--- {} · {}\n{}\n{}",
@@ -133,10 +134,16 @@ fn quote(interactions: &[Interaction], room: usize, zone: Zone) -> Quotes {
                 &shorten(interaction.response.trim(), share / 2)
             ),
         );
-        if cost(&quotes.text) + cost(&text) + cost(QUOTES_END) > room {
+        if taken + cost(&text) + cost(QUOTES_END) > room {
             quotes.left_out += 1;
             continue;
         }
+        taken += cost(&text);
+        quoted.push((interaction, text));
+    }
+    // What was said later may take back what was said before.
+    quoted.sort_by_key(|(interaction, _)| interaction.timestamp);
+    for (interaction, text) in quoted {
         quotes.text.push_str(&text);
         quotes.ids.push(interaction.interaction_id.clone());
     }

@@ -85,7 +85,7 @@ pub struct ChatArgs {
     /// Go on with the last conversation
     #[arg(short = 'c', long = "continue", conflicts_with = "session")]
     pub go_on: bool,
-    /// Go on with this conversation
+    /// Go on with this conversation, by the id of the session or of one of its turns
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
     /// Offer the model no tools

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::parser::{Cli, Sub};
 use super::{import, opening, talk, upkeep};
-use crate::commands::until_interrupted;
+use crate::commands::{Shown, until_interrupted};
 use crate::config::Config;
 use crate::repl::Outcome;
 use crate::store;
@@ -36,7 +36,9 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
                 }
                 let memory = opening::remember(options, username, &config, ui).await?;
                 let store = Arc::clone(&memory.store);
-                let running = until_interrupted(command.run(&memory, None, ui), &store, ui);
+                let mut shown = Shown::default();
+                let running = command.run(&memory, &mut shown, ui);
+                let running = until_interrupted(running, &store, ui);
                 match running.await {
                     Some(result) => result.map(|()| Outcome::Done),
                     None => Ok(Outcome::Interrupted),
@@ -50,6 +52,7 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
         Sub::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
         Sub::Chat(args) => {
             let username = opening::username(args.who.name.clone().or(cli.who.name))?;
+            let ui = &ui.numbered();
             let outcome = talk::chat(args, options, username, &config, &home, &runtime, ui);
             // Who leaves at once waits for nothing: the journal has what is not stored.
             runtime.shutdown_background();

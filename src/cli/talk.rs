@@ -12,6 +12,7 @@ use super::args::ChatArgs;
 use super::opening::{self, connection, remember};
 use super::{retention, secrets};
 use crate::chat::{Chat, Memory, SearchMemory, Settings};
+use crate::commands::Shown;
 use crate::config::{Config, expanded};
 use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{Outcome, Repl};
@@ -56,7 +57,7 @@ pub fn chat(
         ui,
         runtime,
         fail_fast: args.fail_fast,
-        last: None,
+        shown: Shown::in_chat(),
         approvals: Approvals::new(args.yes),
     };
     let outcome = if !args.message.is_empty() {
@@ -173,7 +174,7 @@ async fn converse(
     chat.set_private(args.private);
     let filter = chat.memory.filter(Whom::Me, None, None).await?;
     let session = match &args.session {
-        Some(id) => Some(chat.memory.store.session(&filter, id).await?),
+        Some(id) => Some(chat.memory.store.session_of(&filter, id).await?),
         None if args.go_on => {
             let last = chat.memory.store.last_session(&filter).await?;
             let none = || {
@@ -188,8 +189,9 @@ async fn converse(
     };
     if let Some(session) = session {
         let title = session.title.clone().unwrap_or_default();
-        let turns = chat.resume(session).await?;
-        ui.note(&format!("going on after {turns} turn(s): {title}"));
+        let resumed = chat.resume(session).await?;
+        let exchange = resumed.last.filter(|_| args.message.is_empty());
+        ui.goes_on(&title, resumed.turns, exchange.as_ref());
     }
     Ok(chat)
 }

@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 
 use super::which::Which;
 use crate::chat::Memory;
-use crate::store::{Filter, Interaction, Whom};
+use crate::store::{Filter, Whom};
 use crate::timeframe::{self as time, Zone};
 use crate::ui::Ui;
 
 /// Says whose history a command looks at.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Whose {
     /// Look at another user's history
     #[arg(long, value_name = "NAME")]
@@ -21,6 +21,14 @@ pub struct Whose {
 }
 
 impl Whose {
+    /// Says that it is another user's.
+    pub fn named(user: &str) -> Whose {
+        Whose {
+            user: Some(user.to_owned()),
+            ..Whose::default()
+        }
+    }
+
     /// Takes `--user root` among the words of a query for words, where there is no such user whose history could be meant.
     pub async fn among(&mut self, words: &mut Vec<String>, memory: &Memory, ui: &Ui) -> Result<()> {
         let Some(name) = self.user.clone().filter(|_| !words.is_empty()) else {
@@ -78,7 +86,7 @@ impl When {
 #[derive(Debug, clap::Args)]
 pub struct Found {
     #[command(flatten)]
-    whose: Whose,
+    pub whose: Whose,
     #[command(flatten)]
     when: When,
     #[command(flatten)]
@@ -113,23 +121,4 @@ impl Found {
     pub fn limit(&self, default: usize) -> usize {
         self.limit.map_or(default, usize::from)
     }
-}
-
-/// Returns the interaction that words name by its id; none where they are meant as words.
-pub async fn named(text: &str, filter: &Filter, memory: &Memory) -> Result<Option<Interaction>> {
-    if !may_be_id(text) {
-        return Ok(None);
-    }
-    match memory.store.interaction(filter, text).await {
-        // A year, a port or a date names no interaction but by chance.
-        Err(_) if text.chars().all(|c| c.is_ascii_digit() || c == '-') => Ok(None),
-        found => found.map(Some),
-    }
-}
-
-/// Returns whether a word may be an id: hexadecimal, with a digit in it, so that `face` and `added` are words.
-fn may_be_id(text: &str) -> bool {
-    text.len() >= 4
-        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
-        && text.chars().any(|c| c.is_ascii_digit())
 }

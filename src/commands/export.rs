@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use tempfile::NamedTempFile;
 
 use super::arguments::{When, Whose};
+use super::shown::Shown;
 use super::spool::Spool;
 use super::which::Which;
 use crate::chat::{Chat, Memory};
@@ -47,7 +48,7 @@ pub struct Args {
         hide_possible_values = true
     )]
     otlp_protocol: Option<Protocol>,
-    /// Only one conversation
+    /// Only one conversation, by the id of the session or of one of its turns, or in a chat by its number in the last list
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Write the vectors, too, into jsonl; without them they are made again when it is brought back
@@ -93,24 +94,27 @@ impl Args {
 }
 
 /// Exports in a chat: the conversation that goes on, unless something else is asked for.
-pub async fn in_chat(mut args: Args, chat: &Chat, ui: &Ui) -> Result<()> {
+pub async fn in_chat(mut args: Args, chat: &Chat, shown: &Shown, ui: &Ui) -> Result<()> {
     if !args.is_bare() {
-        return run(args, &chat.memory, ui).await;
+        return run(args, &chat.memory, shown, ui).await;
     }
     let filter = chat.memory.filter(args.whose.whom(), None, None).await?;
     let session = chat.memory.store.session(&filter, chat.session_id()).await;
     let session = session.context("nothing of this conversation is recorded yet")?;
     args.format = Some(args.format(Format::Markdown));
     args.session = Some(session.session_id);
-    run(args, &chat.memory, ui).await
+    run(args, &chat.memory, shown, ui).await
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Result<()> {
+    if let Some(id) = &mut args.session {
+        shown.id(id, &mut args.whose)?;
+    }
     let (from, until) = args.when.bounds(memory.zone)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {
-        let session = memory.store.session(&filter, session).await?;
+        let session = memory.store.session_of(&filter, session).await?;
         filter = filter.in_session(&session.session_id);
     }
     let form = match args.format(Format::Jsonl) {

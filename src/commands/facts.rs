@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
-use super::arguments::{Found, named};
+use super::arguments::Found;
+use super::shown::{Shown, named};
 use crate::chat::{Chat, Memory};
-use crate::store::{Fact, Origin, SearchQuery};
+use crate::store::{Fact, Named, Origin, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -12,7 +13,7 @@ use crate::ui::Ui;
     after_help = "Examples:\n  /facts\n  /facts which database\n  /facts 1a2b3c4d\n  /facts on\n\n`on` and `off` say, in a chat, whether the model is asked for the facts in each of its answers; that is one more request a turn."
 )]
 pub struct Args {
-    /// What to look for, or the id of an interaction; without it the latest facts
+    /// What to look for, or the id of an interaction or a session, or in a chat its number; without it the latest facts
     #[arg(allow_negative_numbers = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -35,16 +36,24 @@ pub fn switch(on: bool, chat: &mut Chat, ui: &Ui) -> Result<()> {
     ui.setting("facts", &on.into())
 }
 
-pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
     if args.switch().is_some() {
         anyhow::bail!("facts are switched on and off in a chat, or with `allm chat --facts`");
     }
+    shown.ids(&mut args.words, &mut args.found.whose)?;
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let limit = args.found.limit(memory.limit);
     let text = args.words.join(" ");
+    let named = match &args.words[..] {
+        [_] => named(&args.words, &filter, memory).await?.pop(),
+        _ => None,
+    };
     let facts = if text.is_empty() {
         memory.store.facts(&filter, limit).await?
-    } else if let Some(interaction) = named(&text, &filter, memory).await? {
+    } else if let Some(Named::Session(session)) = named {
+        let filter = filter.in_session(&session.session_id);
+        memory.store.facts(&filter, limit).await?
+    } else if let Some(Named::Interaction(interaction)) = named {
         let fact = |text: &String| Fact {
             interaction_id: interaction.interaction_id.clone(),
             timestamp: interaction.timestamp,
@@ -67,5 +76,7 @@ pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
         };
         hits.filter_map(fact).collect()
     };
+    let ids = facts.iter().map(|fact| &fact.interaction_id);
+    shown.list(ids.collect(), &args.found.whose);
     ui.facts(&facts)
 }

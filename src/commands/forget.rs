@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::arguments::{When, Whose};
 use super::export;
+use super::shown::Shown;
 use super::which::Which;
 use crate::chat::Memory;
 use crate::store::{Filter, Outline, Whom, now};
@@ -21,7 +22,7 @@ use crate::ui::Ui;
     after_help = "Examples:\n  /forget 3f2a9c1e\n  /forget --session 8c1d20aa --dry-run\n  /forget --match \"the offer to Acme\" --since 2025-09-01\n  /forget --folder ~/work/secret --dry-run\n\nWhat is forgotten is in no file of the store any more. It is exported first, unless you say --no-backup. A conversation that is open in another shell knows it until it ends there."
 )]
 pub struct ForgetArgs {
-    /// The interactions
+    /// The interactions, by ids, or in a chat by numbers in the last list
     ids: Vec<String>,
     /// Forget what has these words, as they stand, in question or answer
     #[arg(long = "match", value_name = "WORDS")]
@@ -67,7 +68,11 @@ struct How {
 }
 
 /// Forgets interactions. Returns whether any is gone.
-pub async fn forget(args: ForgetArgs, memory: &Memory, ui: &Ui) -> Result<bool> {
+pub async fn forget(mut args: ForgetArgs, memory: &Memory, shown: &Shown, ui: &Ui) -> Result<bool> {
+    for id in args.ids.iter_mut().chain(&mut args.session) {
+        // A list of others' history does not say that theirs is to go.
+        shown.id(id, &mut Whose::default())?;
+    }
     let (from, until) = args.when.bounds(memory.zone)?;
     let said = args.matching.is_some() || args.session.is_some() || args.whose.is_given();
     let narrow = said || args.which.is_given() || from.is_some() || until.is_some();

@@ -41,13 +41,13 @@ pub enum History {
     /// List all that was said in an exact window of time
     #[command(name = "/timeframe", visible_alias = "/tf")]
     Timeframe(timeframe::Args),
-    /// Find the whole interactions and ReAct cycles most like some words, or like another interaction
+    /// Find the whole interactions and ReAct cycles most like some words, another interaction or a session
     #[command(name = "/similar")]
     Similar(similar::Args),
     /// Ask with SQL, read-only, over interactions, react_cycles, sessions, users and passages
     #[command(name = "/sql")]
     Sql(sql::Args),
-    /// Show one interaction, all of it
+    /// Show one interaction, all of it, or the turns of a session
     #[command(name = "/show")]
     Show(show::ShowArgs),
     /// Show the exact requests that were sent for one turn
@@ -118,7 +118,7 @@ pub enum LiveCommand {
     /// Show who you are, or go on as another user
     #[command(name = "/user")]
     User(users::UserArgs),
-    /// Go on with a past conversation
+    /// Go on with a past conversation, or with the last one
     #[command(name = "/resume")]
     Resume(sessions::ResumeArgs),
     /// Show the turns of this conversation

@@ -3,13 +3,14 @@
 //! # Rooms
 //!
 //! ```text
-//!  7  mod                         the face: commands as a whole
-//!  6  run                         what each sets off
-//!  5  help                        what they say of themselves
-//!  4  list                        the one list of commands
-//!  3  forget                      removal, after an export
-//!  2  search timeframe similar sql show facts sessions users export reindex stats recall settings
+//!  8  mod                         the face: commands as a whole
+//!  7  run                         what each sets off
+//!  6  help                        what they say of themselves
+//!  5  list                        the one list of commands
+//!  4  forget                      removal, after an export
+//!  3  search timeframe similar sql show facts sessions users export reindex stats recall settings
 //!                                 one file a family
+//!  2  shown                       what an id, a number or nothing means
 //!  1  arguments                   what several take
 //!  0  which query spool           of what kind; flags among words; text for a slow reader
 //! ```
@@ -36,6 +37,8 @@ mod stats;
 mod timeframe;
 mod users;
 
+mod shown;
+
 mod arguments;
 mod query;
 mod spool;
@@ -47,3 +50,4 @@ pub use list::{
 };
 pub use reindex::embed;
 pub use run::{Flow, interrupt, until_interrupted};
+pub use shown::Shown;

@@ -2,17 +2,18 @@
 
 use anyhow::{Result, bail};
 
-use super::arguments::{Found, named};
+use super::arguments::Found;
+use super::shown::{Shown, named};
 use crate::chat::Chat;
-use crate::store::{Hit, SearchQuery};
+use crate::store::{Hit, Named, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /recall how we fixed the deadlock --from 2025-09-01\n  /recall 1a2b3c4d\n  /recall off\n\nWhat is recalled is quoted before each of your questions, until `/recall off`, another `/recall` or `/new`."
+    after_help = "Examples:\n  /recall how we fixed the deadlock --from 2025-09-01\n  /recall 1a2b3c4d\n  /recall 1 3\n  /recall off\n\nNumbers are those of rows in the last list of this chat; of a session its turns are recalled, the latest first as far as they fit. What is recalled is quoted before each of your questions, until `/recall off`, another `/recall` or `/new`."
 )]
 pub struct Args {
-    /// What to look for, or the id of an interaction; `off` takes out what was recalled; without words, what is recalled now
+    /// What to look for, or ids of interactions and sessions, or their numbers in the last list; `off` takes out what was recalled; without words, what is recalled now
     #[arg(allow_negative_numbers = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -22,18 +23,30 @@ pub struct Args {
 /// How many interactions are recalled when nobody says.
 const LIMIT: usize = 3;
 
-pub async fn run(mut args: Args, chat: &mut Chat, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Result<()> {
     let names = chat.memory.names().await?;
     if args.words.is_empty() {
         return ui.recalled(chat.recalled(), &chat.quotes(), &names);
     }
+    shown.ids(&mut args.words, &mut args.found.whose)?;
     let memory = &chat.memory;
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let text = args.words.join(" ");
+    let named = named(&args.words, &filter, memory).await?;
     let interactions = if text == "off" {
         Vec::new()
-    } else if let Some(interaction) = named(&text, &filter, &chat.memory).await? {
-        vec![interaction]
+    } else if !named.is_empty() {
+        let mut turns = Vec::new();
+        for named in named {
+            match named {
+                Named::Interaction(turn) => turns.push(*turn),
+                Named::Session(session) => {
+                    let session = memory.store.history(&filter, &session.session_id).await?;
+                    turns.extend(session.into_iter().rev());
+                }
+            }
+        }
+        turns
     } else {
         let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
         query.quoted = true;

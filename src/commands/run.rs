@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::list::{Command, History, LiveCommand};
+use super::shown::Shown;
 use super::{
     export, facts, forget, help, recall, reindex, search, sessions, settings, show, similar, sql,
     stats, timeframe, users,
@@ -62,22 +63,22 @@ impl History {
         }
     }
 
-    /// Asks the history.
-    pub async fn run(self, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
+    /// Asks the history; `shown` is what was shown before.
+    pub async fn run(self, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
         match self {
-            History::Search(args) => search::run(args, memory, ui).await,
-            History::Timeframe(args) => timeframe::run(args, memory, ui).await,
-            History::Similar(args) => similar::run(args, memory, ui).await,
+            History::Search(args) => search::run(args, memory, shown, ui).await,
+            History::Timeframe(args) => timeframe::run(args, memory, shown, ui).await,
+            History::Similar(args) => similar::run(args, memory, shown, ui).await,
             History::Sql(args) => sql::run(args, memory, ui).await,
-            History::Show(args) => show::show(args, memory, last, ui).await,
-            History::Context(args) => show::context(args, memory, last, ui).await,
-            History::Scratchpad(args) => show::scratchpad(args, memory, last, ui).await,
-            History::Facts(args) => facts::run(args, memory, ui).await,
-            History::Last(args) => sessions::last(args, memory, last, ui).await,
-            History::Sessions(args) => sessions::run(args, memory, ui).await,
+            History::Show(args) => show::show(args, memory, shown, ui).await,
+            History::Context(args) => show::context(args, memory, shown, ui).await,
+            History::Scratchpad(args) => show::scratchpad(args, memory, shown, ui).await,
+            History::Facts(args) => facts::run(args, memory, shown, ui).await,
+            History::Last(args) => sessions::last(args, memory, shown, ui).await,
+            History::Sessions(args) => sessions::run(args, memory, shown, ui).await,
             History::Users(args) => users::users(args, memory, ui).await,
-            History::Export(args) => export::run(args, memory, ui).await,
-            History::Forget(args) => forget::forget(args, memory, ui).await.map(drop),
+            History::Export(args) => export::run(args, memory, shown, ui).await,
+            History::Forget(args) => forget::forget(args, memory, shown, ui).await.map(drop),
             History::Cleanup(args) => forget::cleanup(args, memory, ui).await.map(drop),
             History::Reindex(args) => reindex::run(args, memory, ui).await,
             History::Stats(args) => stats::run(args, memory, ui).await,
@@ -86,16 +87,18 @@ impl History {
 }
 
 impl Command {
-    /// Runs a command in a chat; `last` is its last turn.
-    pub async fn run(self, chat: &mut Chat, last: Option<&str>, ui: &Ui) -> Result<Flow> {
+    /// Runs a command in a chat; `shown` is what was shown before.
+    pub async fn run(self, chat: &mut Chat, shown: &mut Shown, ui: &Ui) -> Result<Flow> {
         self.catch_up(chat, ui).await;
         match self {
             Command::History(History::Facts(args)) if args.switch().is_some() => {
                 facts::switch(args.switch() == Some(true), chat, ui)?;
             }
-            Command::History(History::Export(args)) => export::in_chat(args, chat, ui).await?,
+            Command::History(History::Export(args)) => {
+                export::in_chat(args, chat, shown, ui).await?;
+            }
             Command::History(History::Forget(args)) => {
-                if forget::forget(args, &chat.memory, ui).await? {
+                if forget::forget(args, &chat.memory, shown, ui).await? {
                     chat.reload().await?;
                 }
             }
@@ -105,8 +108,8 @@ impl Command {
                 }
             }
             Command::History(History::Users(args)) => users::users_in_chat(args, chat, ui).await?,
-            Command::History(command) => command.run(&chat.memory, last, ui).await?,
-            Command::Live(command) => return command.run(chat, ui).await,
+            Command::History(command) => command.run(&chat.memory, shown, ui).await?,
+            Command::Live(command) => return command.run(chat, shown, ui).await,
         }
         Ok(Flow::Continue)
     }
@@ -129,7 +132,7 @@ impl Command {
 
 impl LiveCommand {
     /// Acts on the chat.
-    async fn run(self, chat: &mut Chat, ui: &Ui) -> Result<Flow> {
+    async fn run(self, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Result<Flow> {
         match self {
             LiveCommand::Model(args) => settings::model(args, chat, ui).await?,
             LiveCommand::System(args) => settings::system(args, chat, ui)?,
@@ -138,10 +141,10 @@ impl LiveCommand {
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
             LiveCommand::Think(args) => settings::think(args, chat, ui)?,
             LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
-            LiveCommand::Recall(args) => recall::run(args, chat, ui).await?,
+            LiveCommand::Recall(args) => recall::run(args, chat, shown, ui).await?,
             LiveCommand::Private(args) => settings::private(args, chat, ui)?,
             LiveCommand::User(args) => users::user(args, chat, ui).await?,
-            LiveCommand::Resume(args) => sessions::resume(args, chat, ui).await?,
+            LiveCommand::Resume(args) => sessions::resume(args, chat, shown, ui).await?,
             LiveCommand::History(args) => sessions::history(args, chat, ui).await?,
             LiveCommand::New => {
                 chat.renew();

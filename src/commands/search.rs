@@ -3,13 +3,14 @@
 use anyhow::Result;
 
 use super::arguments::Found;
+use super::shown::Shown;
 use crate::chat::Memory;
-use crate::store::{Mode, Origin, SearchQuery};
+use crate::store::{Interaction, Mode, Origin, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search login --folder . --model gpt-5\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n\nWhat stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search login --folder . --model gpt-5\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n  /search deadlock --context 2\n\nIn a chat `/show 2`, `/resume 2`, `/recall 2` and `/similar 2` take up the second hit. What stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
 )]
 pub struct Args {
     /// What to look for
@@ -38,11 +39,14 @@ pub struct Args {
     /// Show what scores less, or only what scores more (0 to 1)
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     min_score: Option<f32>,
+    /// Show so many turns before and after each hit, out of its session
+    #[arg(long, value_name = "N", default_value_t, hide_default_value = true)]
+    context: u8,
     #[command(flatten)]
     found: Found,
 }
 
-pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let text = args.words.join(" ");
     let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(memory.limit));
@@ -52,5 +56,17 @@ pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     query.min_score = args.min_score;
     let found = memory.store.search(&query).await?;
     ui.notices(&found.notices);
-    ui.hits(&text, args.mode.as_str(), &found, &memory.names().await?)
+    let hits = found.hits.iter().map(|hit| &hit.interaction);
+    let hits: Vec<&Interaction> = hits.collect();
+    let around = match args.context {
+        0 => Vec::new(),
+        count => {
+            let count = usize::from(count);
+            memory.store.around(&query.filter, &hits, count).await?
+        }
+    };
+    let ids = hits.iter().map(|turn| &turn.interaction_id);
+    shown.list(ids.collect(), &args.found.whose);
+    let mode = args.mode.as_str();
+    ui.hits(&text, mode, &found, &around, &memory.names().await?)
 }

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 
 use super::arguments::{Found, Whose};
+use super::shown::Shown;
 use crate::chat::{Chat, Memory};
-use crate::store::{SearchQuery, Whom};
+use crate::store::{Hinted, SearchQuery, Whom};
 use crate::ui::Ui;
 
 /// How many sessions or turns are shown when nobody says.
@@ -26,7 +27,7 @@ pub struct Args {
     found: Found,
 }
 
-pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let limit = args.found.limit(SHOWN);
     let mut sessions = memory.store.sessions(&filter).await?;
@@ -47,22 +48,39 @@ pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     }
     let more = sessions.len().saturating_sub(limit);
     sessions.truncate(limit);
+    let ids = sessions.iter().map(|summary| &summary.session.session_id);
+    shown.list(ids.collect(), &args.found.whose);
     ui.sessions(&sessions, more)
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  /resume 1a2b3c4d")]
+#[command(
+    after_help = "Examples:\n  /resume\n  /resume 1a2b3c4d\n  /resume 2\n\nA number is that of a row in the last list of this chat, as in `/show`."
+)]
 pub struct ResumeArgs {
-    /// The id of a session, or its first 4 characters or more
-    id: String,
+    /// The id of a session or of one of its turns, its first 4 characters or more, or its number in the last list; without it the last session but this
+    id: Option<String>,
 }
 
-pub async fn resume(args: ResumeArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+pub async fn resume(args: ResumeArgs, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Result<()> {
     let filter = chat.memory.filter(Whom::Me, None, None).await?;
-    let session = chat.memory.store.session(&filter, &args.id).await?;
+    let store = &chat.memory.store;
+    let session = if let Some(mut id) = args.id {
+        // Whosever list it is in: only one's own conversations go on.
+        shown.id(&mut id, &mut Whose::default())?;
+        store.session_of(&filter, &id).await?
+    } else {
+        let others = filter.except_session(chat.session_id());
+        let last = store.last_session(&others).await?;
+        last.ok_or_else(|| Hinted {
+            message: "there is no other conversation to go on with".to_owned(),
+            hint: "`/resume ID` takes any that `/sessions` lists".to_owned(),
+        })?
+    };
     let (id, title) = (session.session_id.clone(), session.title.clone());
-    let turns = chat.resume(session).await?;
-    ui.resumed(&id, &title.unwrap_or_default(), turns)
+    let resumed = chat.resume(session).await?;
+    let names = chat.memory.names().await?;
+    ui.resumed(&id, &title.unwrap_or_default(), &resumed, &names)
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,11 +109,12 @@ pub struct LastArgs {
     whose: Whose,
 }
 
-pub async fn last(args: LastArgs, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
+pub async fn last(args: LastArgs, memory: &Memory, shown: &Shown, ui: &Ui) -> Result<()> {
     let whom = args.whose.whom();
     let filter = memory.filter(whom, None, None).await?;
     let store = &memory.store;
-    let interaction = if let Some(id) = last.filter(|_| whom == Whom::Me) {
+    let last = shown.last.as_deref().filter(|_| whom == Whom::Me);
+    let interaction = if let Some(id) = last {
         store.interaction(&filter, id).await?
     } else {
         let latest = store.interactions_in(&filter, Some(1)).await?.pop();

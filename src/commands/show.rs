@@ -1,23 +1,29 @@
-//! `/show`, `/context`, `/scratchpad`: one interaction, all of it or one side of it.
+//! `/show`, `/context`, `/scratchpad`: one interaction, all of it or one side of it, or the turns of a session.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::arguments::Whose;
+use super::shown::Shown;
 use crate::chat::Memory;
-use crate::store::{Filter, Interaction, Whom};
+use crate::conversation::short_id;
+use crate::store::{Filter, Hinted, Interaction, Named, Whom};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Which {
-    /// The id of the interaction, or its first 4 characters or more; without it the last turn
+    /// The id of an interaction or a session, or its first 4 characters or more; in a chat its number in the last list, too; without it the last turn
     id: Option<String>,
     #[command(flatten)]
     whose: Whose,
 }
 
 impl Which {
-    async fn find(&self, memory: &Memory, last: Option<&str>) -> Result<(Filter, Interaction)> {
+    async fn find(&mut self, memory: &Memory, shown: &Shown) -> Result<(Filter, Named)> {
+        if let Some(id) = &mut self.id {
+            shown.id(id, &mut self.whose)?;
+        }
         let filter = memory.filter(self.whose.whom(), None, None).await?;
+        let last = shown.last.as_deref();
         let last = last.filter(|_| self.whose.whom() == Whom::Me);
         let id = if let Some(id) = self.id.as_deref().or(last) {
             id.to_owned()
@@ -25,20 +31,46 @@ impl Which {
             let latest = memory.store.interactions_in(&filter, Some(1)).await?.pop();
             latest.context("nothing is recorded yet")?.interaction_id
         };
-        let interaction = memory.store.interaction(&filter, &id).await?;
-        Ok((filter, interaction))
+        let named = memory.store.named(&filter, &id).await?;
+        Ok((filter, named))
+    }
+
+    /// Finds an interaction where a session cannot be meant.
+    async fn turn(&mut self, memory: &Memory, shown: &Shown) -> Result<(Filter, Interaction)> {
+        match self.find(memory, shown).await? {
+            (filter, Named::Interaction(turn)) => Ok((filter, *turn)),
+            (_, Named::Session(session)) => {
+                let id = short_id(&session.session_id);
+                bail!(Hinted {
+                    message: format!("`{id}` is a session, and one of its turns is asked for"),
+                    hint: format!("`/show {id}` lists them"),
+                })
+            }
+        }
     }
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  /show\n  /show 1a2b3c4d")]
+#[command(
+    after_help = "Examples:\n  /show\n  /show 1a2b3c4d\n  /show 2\n\nA number is that of a row in the last list of this chat, `2` as well as `#2`; from four digits on it needs the mark, as `1234` may begin an id.\nOf a session its turns are listed."
+)]
 pub struct ShowArgs {
     #[command(flatten)]
     which: Which,
 }
 
-pub async fn show(args: ShowArgs, memory: &Memory, last: Option<&str>, ui: &Ui) -> Result<()> {
-    let (filter, interaction) = args.which.find(memory, last).await?;
+pub async fn show(mut args: ShowArgs, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
+    let (filter, named) = args.which.find(memory, shown).await?;
+    let names = memory.names().await?;
+    let interaction = match named {
+        Named::Interaction(turn) => turn,
+        Named::Session(session) => {
+            let turns = memory.store.history(&filter, &session.session_id).await?;
+            let ids = turns.iter().map(|turn| &turn.interaction_id);
+            shown.list(ids.collect(), &args.which.whose);
+            return ui.session(&session, &turns, &names);
+        }
+    };
     let steps = memory
         .store
         .steps(&filter, &interaction.interaction_id)
@@ -51,7 +83,6 @@ pub async fn show(args: ShowArgs, memory: &Memory, last: Option<&str>, ui: &Ui) 
             None
         }
     };
-    let names = memory.names().await?;
     ui.show(&interaction, &steps, requests.as_deref(), &names)
 }
 
@@ -65,13 +96,8 @@ pub struct ContextArgs {
     raw: bool,
 }
 
-pub async fn context(
-    args: ContextArgs,
-    memory: &Memory,
-    last: Option<&str>,
-    ui: &Ui,
-) -> Result<()> {
-    let (filter, interaction) = args.which.find(memory, last).await?;
+pub async fn context(mut args: ContextArgs, memory: &Memory, shown: &Shown, ui: &Ui) -> Result<()> {
+    let (filter, interaction) = args.which.turn(memory, shown).await?;
     let requests = requests(memory, &filter, &interaction).await?;
     ui.context(&interaction, &requests, args.raw)
 }
@@ -84,12 +110,12 @@ pub struct ScratchpadArgs {
 }
 
 pub async fn scratchpad(
-    args: ScratchpadArgs,
+    mut args: ScratchpadArgs,
     memory: &Memory,
-    last: Option<&str>,
+    shown: &Shown,
     ui: &Ui,
 ) -> Result<()> {
-    let (filter, interaction) = args.which.find(memory, last).await?;
+    let (filter, interaction) = args.which.turn(memory, shown).await?;
     let steps = memory
         .store
         .steps(&filter, &interaction.interaction_id)

@@ -1,15 +1,18 @@
-//! `/similar`: find the whole interactions and ReAct cycles most like some words or like another interaction.
+//! `/similar`: find the whole interactions and ReAct cycles most like some words, another interaction or a session.
 
 use anyhow::Result;
 
-use super::arguments::{Whose, named};
+use super::arguments::Whose;
+use super::shown::{Shown, named};
 use crate::chat::Memory;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  /similar 1a2b3c4d\n  /similar tuning a slow query")]
+#[command(
+    after_help = "Examples:\n  /similar 1a2b3c4d\n  /similar 2\n  /similar tuning a slow query\n\nA number alone is that of a row in the last list of this chat. A session is compared by all that was said in it."
+)]
 pub struct Args {
-    /// Words, or the id of an interaction (its first 4 characters or more)
+    /// Words, or the id of an interaction or a session (its first 4 characters or more), or in a chat its number
     #[arg(required = true, allow_negative_numbers = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -19,18 +22,26 @@ pub struct Args {
     limit: Option<u16>,
 }
 
-pub async fn run(mut args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
+    if let [word] = &mut args.words[..] {
+        shown.id(word, &mut args.whose)?;
+    }
     args.whose.among(&mut args.words, memory, ui).await?;
     let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
-    let text = args.words.join(" ");
-    let (hits, cycles) = if let Some(interaction) = named(&text, &filter, memory).await? {
-        memory
-            .store
-            .similar_to(&interaction.interaction_id, &filter, limit)
-            .await?
-    } else {
-        memory.store.similar_to_text(&text, &filter, limit).await?
+    let named = match &args.words[..] {
+        [_] => named(&args.words, &filter, memory).await?.pop(),
+        _ => None,
     };
+    let store = &memory.store;
+    let (hits, cycles) = if let Some(named) = named {
+        store.similar_to(&named, &filter, limit).await?
+    } else {
+        let text = args.words.join(" ");
+        store.similar_to_text(&text, &filter, limit).await?
+    };
+    let ids = hits.iter().map(|hit| &hit.interaction.interaction_id);
+    let ids = ids.chain(cycles.iter().map(|cycle| &cycle.interaction_id));
+    shown.list(ids.collect(), &args.whose);
     ui.similar(&hits, &cycles, &memory.names().await?)
 }

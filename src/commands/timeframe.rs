@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 
 use super::arguments::Whose;
+use super::shown::Shown;
 use super::which::Which;
 use crate::chat::Memory;
-use crate::store::Whom;
 use crate::timeframe::{self, Range, Zone};
 use crate::ui::Ui;
 
@@ -27,11 +27,11 @@ pub struct Args {
     limit: Option<u32>,
 }
 
-pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
+pub async fn run(args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
     let (range, user) = read(&args.words, memory.zone)?;
-    let whom = user.map_or(args.whose.whom(), Whom::Named);
+    let whose = user.map_or_else(|| args.whose.clone(), Whose::named);
     let filter = memory
-        .filter(whom, Some(range.from), Some(range.until))
+        .filter(whose.whom(), Some(range.from), Some(range.until))
         .await?;
     let filter = args.which.narrow(filter, memory).await?;
     ui.window(&range);
@@ -45,6 +45,8 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
             .saturating_sub(interactions.len()),
         None => 0,
     };
+    let ids = interactions.iter().map(|turn| &turn.interaction_id);
+    shown.list(ids.collect(), &whose);
     ui.timeframe(&range, &interactions, &memory.names().await?, more)
 }
 

@@ -14,7 +14,7 @@ use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent,
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
-use crate::commands::{Command, Flow, History, Line, interrupt, until_interrupted};
+use crate::commands::{Command, Flow, History, Line, Shown, interrupt, until_interrupted};
 use crate::conversation::Status;
 use crate::store::Whom;
 use crate::ui::{Approvals, Live, Ui, visible};
@@ -38,8 +38,8 @@ pub struct Repl<'a> {
     pub runtime: &'a Runtime,
     /// Whether a script ends with its first failure.
     pub fail_fast: bool,
-    /// The last turn of this conversation, which `/show` means.
-    pub last: Option<String>,
+    /// What was shown last, which commands may mean.
+    pub shown: Shown,
     /// What tools may do without being asked for.
     pub approvals: Approvals,
 }
@@ -219,12 +219,12 @@ impl Repl<'_> {
             Command::History(History::Forget(_) | History::Cleanup(_))
         );
         let session = self.chat.session_id().to_owned();
-        let (chat, ui, last) = (&mut self.chat, self.ui, self.last.as_deref());
+        let (chat, ui, shown) = (&mut self.chat, self.ui, &mut self.shown);
         let store = Arc::clone(&chat.memory.store);
-        let running = until_interrupted(line.command.run(chat, last, ui), &store, ui);
+        let running = until_interrupted(line.command.run(chat, shown, ui), &store, ui);
         let ran = self.runtime.block_on(running);
         if erases || self.chat.session_id() != session {
-            self.last = self.runtime.block_on(latest(&self.chat)).unwrap_or(None);
+            self.shown.last = self.runtime.block_on(latest(&self.chat)).unwrap_or(None);
         }
         match ran {
             None => Ok(Ran::Interrupted),
@@ -254,7 +254,7 @@ impl Repl<'_> {
         };
         shown?;
         if !ended.private {
-            self.last = Some(ended.interaction.interaction_id.clone());
+            self.shown.last = Some(ended.interaction.interaction_id.clone());
         }
         if ended.redacted > 0 {
             let (count, s) = (ended.redacted, if ended.redacted == 1 { "" } else { "s" });

@@ -102,7 +102,7 @@ pub fn whole<'p>(
 }
 
 /// Returns the mean of unit vectors, scaled to length 1; `None` without vectors.
-fn mean<'v>(mut vectors: impl Iterator<Item = &'v Vec<f32>>) -> Option<Vec<f32>> {
+pub fn mean<'v>(mut vectors: impl Iterator<Item = &'v Vec<f32>>) -> Option<Vec<f32>> {
     let mut sum = vectors.next()?.clone();
     for vector in vectors {
         sum.iter_mut().zip(vector).for_each(|(a, b)| *a += b);

@@ -41,8 +41,8 @@ mod words;
 
 pub use backlog::Backlog;
 pub use finding::{
-    By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Outline, Rows, SearchQuery,
-    SessionSummary, Stats, TableStats,
+    Around, By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Named, Outline, Rows,
+    SearchQuery, SessionSummary, Stats, TableStats,
 };
 pub use locks::Notice;
 pub use moving::{

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::chat::{Ended, Quotes};
+use crate::chat::{Ended, Quotes, Resumed};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
+use crate::store::{
+    Around, CycleHit, Fact, Group, Hit, Interaction, Rows, Session, SessionSummary, Stats, User,
+};
 use crate::timeframe::Range;
 use crate::tools::Toolbox;
 
@@ -35,6 +37,10 @@ fn brief(interaction: &Interaction, names: &Names) -> Value {
         "folder": interaction.folder,
         "branch": interaction.branch,
     })
+}
+
+fn briefs(interactions: &[Interaction], names: &Names) -> Value {
+    interactions.iter().map(|turn| brief(turn, names)).collect()
 }
 
 fn with(kind: &str, fields: Value) -> Value {
@@ -80,8 +86,12 @@ pub fn turn(ended: &Ended, username: &str) -> Value {
 }
 
 /// Returns the results of `/search`.
-pub fn search(query: &str, mode: &str, hits: &[Hit], names: &Names) -> Value {
-    let hits = ranked(hits, names);
+pub fn search(query: &str, mode: &str, hits: &[Hit], around: &[Around], names: &Names) -> Value {
+    let mut hits = ranked(hits, names);
+    for (hit, around) in hits.iter_mut().zip(around) {
+        hit["before"] = briefs(&around.before, names);
+        hit["after"] = briefs(&around.after, names);
+    }
     json!({"type": "search", "query": query, "mode": mode, "count": hits.len(), "hits": hits})
 }
 
@@ -167,8 +177,7 @@ pub fn facts(facts: &[Fact]) -> Value {
 
 /// Returns the turns of a conversation, and how many earlier ones are left out.
 pub fn history(turns: &[Interaction], names: &Names, more: usize) -> Value {
-    let turns: Vec<Value> = turns.iter().map(|turn| brief(turn, names)).collect();
-    json!({"type": "history", "count": turns.len(), "more": more, "interactions": turns})
+    json!({"type": "history", "count": turns.len(), "more": more, "interactions": briefs(turns, names)})
 }
 
 /// Returns one turn in brief.
@@ -202,11 +211,7 @@ pub fn tools(tools: &Toolbox) -> Value {
 
 /// Returns the interactions of a window of time, and how many earlier ones are left out.
 pub fn timeframe(range: &Range, interactions: &[Interaction], names: &Names, more: usize) -> Value {
-    let interactions: Vec<Value> = interactions
-        .iter()
-        .map(|interaction| brief(interaction, names))
-        .collect();
-    json!({"type": "timeframe", "from": time(range.from), "to": time(range.until), "count": interactions.len(), "more": more, "interactions": interactions})
+    json!({"type": "timeframe", "from": time(range.from), "to": time(range.until), "count": interactions.len(), "more": more, "interactions": briefs(interactions, names)})
 }
 
 /// Returns everything about an interaction.
@@ -243,6 +248,27 @@ pub fn sessions(sessions: &[SessionSummary], more: usize) -> Value {
     };
     let sessions: Vec<Value> = sessions.iter().map(session).collect();
     json!({"type": "sessions", "count": sessions.len(), "more": more, "sessions": sessions})
+}
+
+/// Returns a session, and all of its turns in brief.
+pub fn session(session: &Session, turns: &[Interaction], names: &Names) -> Value {
+    json!({
+        "type": "session",
+        "session_id": session.session_id,
+        "user": names.get(&session.user_id),
+        "created_at": time(session.created_at),
+        "title": session.title,
+        "provider": session.provider,
+        "model": session.model,
+        "count": turns.len(),
+        "interactions": briefs(turns, names),
+    })
+}
+
+/// Returns a conversation that goes on, and its last turn in brief.
+pub fn resumed(session_id: &str, title: &str, resumed: &Resumed, names: &Names) -> Value {
+    let last = resumed.last.as_ref().map(|last| brief(last, names));
+    json!({"type": "resume", "session_id": session_id, "title": title, "turns": resumed.turns, "last": last})
 }
 
 /// Returns what the store is made of.

@@ -110,17 +110,6 @@ impl Ui {
         draw(&table::groups(by, groups, self.look))
     }
 
-    /// Says that a conversation goes on.
-    pub fn resumed(&self, session_id: &str, title: &str, turns: usize) -> Result<()> {
-        if self.json {
-            let session = serde_json::json!({"type": "resume", "session_id": session_id, "title": title, "turns": turns});
-            return self.print_json(&session);
-        }
-        let plural = super::report::plural(turns);
-        self.note(&format!("going on after {turns} turn{plural}: {title}"));
-        Ok(())
-    }
-
     /// Shows the turns of the live conversation, whole.
     pub fn history(&self, turns: &[Interaction], names: &Names, more: usize) -> Result<()> {
         if self.json {

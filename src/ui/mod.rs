@@ -2,11 +2,13 @@
 
 mod approval;
 mod json;
+mod list;
 mod lists;
 mod live;
 mod moves;
 mod progress;
 mod report;
+mod sessions;
 mod table;
 mod theme;
 
@@ -26,7 +28,7 @@ pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{CycleHit, Fact, Found, Hit, Interaction, Notice};
+use crate::store::{Around, CycleHit, Fact, Found, Hit, Interaction, Notice};
 use crate::timeframe::{Range, Zone};
 use crate::tools::Toolbox;
 use theme::Look;
@@ -68,8 +70,17 @@ impl Ui {
                 color: colored(is_terminal) && !json,
                 zone,
                 is_terminal,
+                numbered: false,
             },
         }
+    }
+
+    /// Returns what draws for a chat, where the rows of a list can be named by their numbers.
+    #[must_use]
+    pub fn numbered(&self) -> Ui {
+        let mut ui = self.clone();
+        ui.look.numbered = true;
+        ui
     }
 
     /// Echoes the window that words came to, in local time and in UTC.
@@ -193,17 +204,24 @@ impl Ui {
         self.note(&report::footer(interaction, self.look.zone));
     }
 
-    /// Shows what a search found.
-    pub fn hits(&self, query: &str, mode: &str, found: &Found, names: &Names) -> Result<()> {
+    /// Shows what a search found, and what stands around it, where that is asked for.
+    pub fn hits(
+        &self,
+        query: &str,
+        mode: &str,
+        found: &Found,
+        around: &[Around],
+        names: &Names,
+    ) -> Result<()> {
         if self.json {
-            return self.print_json(&json::search(query, mode, &found.hits, names));
+            return self.print_json(&json::search(query, mode, &found.hits, around, names));
         }
         if found.hits.is_empty() {
             self.note("nothing found that is like it; `--min-score 0` shows what is closest");
             return Ok(());
         }
         let Found { hits, words, .. } = found;
-        draw(&table::hits(hits, words, names, self.look))
+        draw(&table::hits(hits, words, around, names, self.look))
     }
 
     /// Says what went wrong without stopping a command.
@@ -223,11 +241,11 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            draw(&table::hits(hits, &[], names, self.look))?;
+            draw(&table::hits(hits, &[], &[], names, self.look))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
-            draw(&table::cycles(cycles, self.look))?;
+            draw(&table::cycles(cycles, hits.len(), self.look))?;
         }
         Ok(())
     }

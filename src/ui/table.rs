@@ -6,11 +6,14 @@ use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
+use super::list::{List, beside, said};
 use super::report::{milliseconds, moment, time};
 use super::theme::{Look, bytes, one_line, strong};
 use crate::chat::Quotes;
 use crate::conversation::{self, short_id};
-use crate::store::{CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User};
+use crate::store::{
+    Around, CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User,
+};
 use crate::tools::Toolbox;
 
 pub fn table(headings: &[&str], look: Look) -> Table {
@@ -42,7 +45,7 @@ pub fn drawn(table: &Table) -> String {
 }
 
 /// Cuts a text to one line of at most `longest` characters.
-fn cut(text: &str, longest: usize) -> String {
+pub fn cut(text: &str, longest: usize) -> String {
     conversation::cut(&one_line(text), longest)
 }
 
@@ -54,16 +57,33 @@ fn name(interaction: &Interaction, names: &Names) -> String {
 }
 
 /// Draws search results: when, which, how good, the question, and the passage that matched with the words marked.
-pub fn hits(hits: &[Hit], words: &[String], names: &Names, look: Look) -> String {
-    let mut table = table(
+pub fn hits(
+    hits: &[Hit],
+    words: &[String],
+    around: &[Around],
+    names: &Names,
+    look: Look,
+) -> String {
+    let mut list = List::new(
         &["when", "user", "id", "score", "question, and what matched"],
         look,
     );
-    for hit in hits {
+    for (at, hit) in hits.iter().enumerate() {
+        let around = around.get(at);
+        if at > 0 && around.is_some() {
+            list.beside(["", "", "", "", ""].map(Cell::new));
+        }
+        for turn in around.iter().flat_map(|around| &around.before) {
+            list.beside(beside(turn, look));
+        }
         let mark = |text: &str| marked(text, words, look.color);
         let query = mark(&cut(&hit.interaction.query, 2 * look.width));
         let mut text = match &hit.matched {
-            Some(matched) if matched.source == "query" => query,
+            Some(matched) if matched.source == "query" && around.is_none() => query,
+            // Between other turns it is to be read as one of them.
+            Some(matched) if matched.source == "query" => {
+                format!("{query}\n→ {}", cut(&hit.interaction.response, look.width))
+            }
             Some(matched) => {
                 let said = mark(&window(&matched.text, words, 3 * look.width));
                 match matched.source.as_str() {
@@ -79,15 +99,18 @@ pub fn hits(hits: &[Hit], words: &[String], names: &Names, look: Look) -> String
         if hit.count > 1 {
             text.push_str(&format!("\n({} times the same)", hit.count));
         }
-        table.add_row([
+        list.row([
             Cell::new(time(&hit.interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(&hit.interaction, names)),
             Cell::new(short_id(&hit.interaction.interaction_id)),
             Cell::new(format!("{:.2}", hit.score)).set_alignment(CellAlignment::Right),
             Cell::new(text),
         ]);
+        for turn in around.iter().flat_map(|around| &around.after) {
+            list.beside(beside(turn, look));
+        }
     }
-    drawn(&table)
+    list.drawn()
 }
 
 /// Cuts a text to one line of at most `longest` characters that shows the first of the words.
@@ -132,11 +155,11 @@ fn marked(text: &str, words: &[String], color: bool) -> String {
         .collect()
 }
 
-/// Draws ReAct cycles: when, of which interaction, how like, how many steps.
-pub fn cycles(cycles: &[CycleHit], look: Look) -> String {
-    let mut table = table(&["when", "id", "like", "steps", "outcome"], look);
+/// Draws ReAct cycles below so many rows: when, of which interaction, how like, how many steps.
+pub fn cycles(cycles: &[CycleHit], rows: usize, look: Look) -> String {
+    let mut list = List::after(rows, &["when", "id", "like", "steps", "outcome"], look);
     for cycle in cycles {
-        table.add_row([
+        list.row([
             Cell::new(moment(cycle.timestamp, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short_id(&cycle.interaction_id)),
             Cell::new(format!("{:.2}", cycle.similarity)).set_alignment(CellAlignment::Right),
@@ -144,7 +167,7 @@ pub fn cycles(cycles: &[CycleHit], look: Look) -> String {
             Cell::new(if cycle.success { "ok" } else { "with errors" }),
         ]);
     }
-    drawn(&table)
+    list.drawn()
 }
 
 /// Draws what is recalled.
@@ -158,20 +181,25 @@ pub fn recalled(
         .iter()
         .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
     let quoted: Vec<Interaction> = quoted.cloned().collect();
+    // They are no list to choose from.
+    let look = Look {
+        numbered: false,
+        ..look
+    };
     self::interactions(&quoted, names, look)
 }
 
 /// Draws facts.
 pub fn facts(facts: &[Fact], look: Look) -> String {
-    let mut table = table(&["when", "id", "fact"], look);
+    let mut list = List::new(&["when", "id", "fact"], look);
     for fact in facts {
-        table.add_row([
+        list.row([
             Cell::new(moment(fact.timestamp, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short_id(&fact.interaction_id)),
             Cell::new(cut(&fact.text, 3 * look.width)),
         ]);
     }
-    drawn(&table)
+    list.drawn()
 }
 
 /// Draws what turns add up to; days with a bar each.
@@ -283,36 +311,27 @@ pub fn tools(tools: &Toolbox, look: Look) -> String {
 
 /// Draws interactions in order of time.
 pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> String {
-    let mut table = table(
-        &["when", "user", "id", "status", "question and answer"],
-        look,
-    );
+    let headings = ["when", "user", "id", "status", "question and answer"];
+    let mut list = List::new(&headings, look);
     for interaction in interactions {
-        let text = format!(
-            "{}\n→ {}",
-            cut(&interaction.query, 2 * look.width),
-            cut(&interaction.response, 2 * look.width)
-        );
-        table.add_row([
+        list.row([
             Cell::new(time(interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(name(interaction, names)),
             Cell::new(short_id(&interaction.interaction_id)),
             Cell::new(interaction.status.as_str()),
-            Cell::new(text.trim_end_matches("\n→ ")),
+            Cell::new(said(interaction, 2 * look.width)),
         ]);
     }
-    drawn(&table)
+    list.drawn()
 }
 
 /// Draws sessions.
 pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
-    let mut table = table(
-        &["last active", "id", "turns", "tokens", "model", "title"],
-        look,
-    );
+    let headings = ["last active", "id", "turns", "tokens", "model", "title"];
+    let mut list = List::new(&headings, look);
     for summary in sessions {
         let session = &summary.session;
-        table.add_row([
+        list.row([
             Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short_id(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
@@ -328,7 +347,7 @@ pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
             )),
         ]);
     }
-    drawn(&table)
+    list.drawn()
 }
 
 /// Draws what the store is made of.

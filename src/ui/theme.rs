@@ -6,7 +6,8 @@ use owo_colors::OwoColorize;
 
 use crate::timeframe::Zone;
 
-/// Says how wide what is drawn on stdout may be, whether it takes colour, in which zone times are shown, and who reads it.
+/// Says how wide what is drawn on stdout may be, whether it takes colour, in which zone times are shown, who reads it,
+/// and whether they can name the rows of a list by numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub width: usize,
@@ -14,6 +15,7 @@ pub struct Look {
     pub zone: Zone,
     /// Whether stdout is a terminal, which text can steer, and no file or pipe.
     pub is_terminal: bool,
+    pub numbered: bool,
 }
 
 impl Look {
@@ -165,6 +167,7 @@ mod tests {
             color: false,
             zone: Zone::default(),
             is_terminal,
+            numbered: false,
         };
         let text = "\u{5d0}\u{200f}\r\n\u{9b}2J\x7f\u{202e}";
         let shown = "\u{5d0}<U+200F>\n<U+009B>2J␡<U+202E>";

@@ -93,7 +93,7 @@ fn bad_lines_of_a_script_fail_and_the_rest_still_runs() {
         "error: the following required arguments were not provided: <WORDS>...\nhint: usage: /search",
         "error: cannot read `yesterdayish` as a date or a time\naccepted: 2025-09-15,",
         "error: `zzzz` is not an id: give at least its first 4 characters",
-        "error: no interaction has an id that starts with `0000`",
+        "error: no interaction and no session has an id that starts with `0000`",
         "error: `hot` is no temperature: give a number from 0 to 2, or `default`",
     ] {
         assert!(

@@ -31,6 +31,7 @@ mod finding;
 mod forget;
 mod fulldisk;
 mod history;
+mod hits;
 mod images;
 mod import;
 mod keys;

@@ -77,7 +77,12 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/sql SELECT * FROM sessions".to_owned(),
         "/sql SELECT username FROM users".to_owned(),
         format!("/resume {session}"),
+        format!("/show {session}"),
+        format!("/similar {session}"),
+        format!("/recall {session}"),
+        format!("/facts {session}"),
         format!("/recall {interaction}"),
+        "/search bread --context 9".to_owned(),
         "/export".to_owned(),
         format!("/forget {interaction} --dry-run"),
         "/forget --match zanzibar --dry-run".to_owned(),
@@ -133,7 +138,8 @@ fn no_command_shows_anyone_the_rows_of_another() {
         for line in output.stdout.lines().chain(output.stderr.lines()) {
             assert_eq!(leaks(line), None, "{line}");
         }
-        let refused = format!("no session has an id that starts with `{session}`");
+        let refused =
+            format!("no interaction and no session has an id that starts with `{session}`");
         let said = output.stdout + &output.stderr;
         assert!(said.contains(&refused), "{said}");
     }

@@ -153,7 +153,7 @@ fn each_question_recalls_what_is_like_it_and_nothing_else() {
         .fails(1);
     assert_eq!(
         missing.json()[0]["error"],
-        "no interaction has an id that starts with `ffff0000`"
+        "no interaction and no session has an id that starts with `ffff0000`"
     );
 }
 

@@ -10,7 +10,12 @@ use serde::Deserialize;
 use crate::conversation::{Step, Usage};
 use crate::store::open::Store;
 use crate::store::tables::kind::{Kind, OWN};
-use crate::store::tables::{Filter, Interaction, Order, Record, SHOWN, Session, Table, session};
+use crate::store::tables::{
+    Filter, Interaction, Order, Record, SHOWN, Session, Table, both, session,
+};
+
+/// The column that tells interactions apart.
+const TURN: &str = Interaction::KEY;
 
 /// Holds a session with what its interactions add up to.
 #[derive(Debug, Clone)]
@@ -18,6 +23,13 @@ pub struct SessionSummary {
     pub session: Session,
     pub turns: usize,
     pub usage: Usage,
+}
+
+/// Is what an id names.
+#[derive(Debug)]
+pub enum Named {
+    Interaction(Box<Interaction>),
+    Session(Box<Session>),
 }
 
 /// Says which interaction it is, whose, and when it was.
@@ -130,23 +142,49 @@ impl Store {
         self.interactions.count(filter.turns()).await
     }
 
+    /// Returns the one interaction or session whose id starts with `prefix`.
+    pub async fn named(&self, filter: &Filter, prefix: &str) -> Result<Named> {
+        let scope = filter.scope_expr();
+        let turns = starting(&self.interactions, scope.clone(), prefix, &[TURN]).await?;
+        let mut sessions = starting(&self.sessions, scope, prefix, &session::ALL).await?;
+        let what = match (turns.is_empty(), sessions.is_empty()) {
+            (true, true) => "interaction and no session",
+            (false, true) => "interaction",
+            (true, false) => "session",
+            (false, false) => "interaction or session",
+        };
+        let keys = turns.iter().map(Record::key);
+        let keys: Vec<&str> = keys.chain(sessions.iter().map(Record::key)).collect();
+        let id = the_one(what, &keys, prefix)?;
+        if turns.is_empty() {
+            return Ok(Named::Session(Box::new(sessions.remove(0))));
+        }
+        let turn = self.whole(filter, id).await?;
+        Ok(Named::Interaction(Box::new(turn)))
+    }
+
+    /// Returns the one session whose id, or the id of one of whose interactions, starts with `prefix`.
+    pub async fn session_of(&self, filter: &Filter, prefix: &str) -> Result<Session> {
+        match self.named(filter, prefix).await? {
+            Named::Session(session) => Ok(*session),
+            Named::Interaction(turn) => self.session(filter, &turn.session_id).await,
+        }
+    }
+
     /// Returns the one interaction whose id starts with `prefix`.
     pub async fn interaction(&self, filter: &Filter, prefix: &str) -> Result<Interaction> {
-        let id = |interaction: &Interaction| interaction.interaction_id.clone();
-        let found = find_one(
-            &self.interactions,
-            "interaction",
-            "interaction_id",
-            filter.scope_expr(),
-            prefix,
-            &["interaction_id"],
-            |row| &row.interaction_id,
-        );
-        let id = id(&found.await?);
+        let scope = filter.scope_expr();
+        let found = starting(&self.interactions, scope, prefix, &[TURN]).await?;
+        let keys: Vec<&str> = found.iter().map(Record::key).collect();
+        self.whole(filter, the_one("interaction", &keys, prefix)?)
+            .await
+    }
+
+    async fn whole(&self, filter: &Filter, id: &str) -> Result<Interaction> {
         let mut rows = self
             .interactions
             .select(
-                Some(filter.turns_among(std::slice::from_ref(&id))),
+                Some(filter.turns_among(&[id.to_owned()])),
                 &SHOWN,
                 None,
                 Some(1),
@@ -244,16 +282,11 @@ impl Store {
 
     /// Returns the one session whose id starts with `prefix`.
     pub async fn session(&self, filter: &Filter, prefix: &str) -> Result<Session> {
-        find_one(
-            &self.sessions,
-            "session",
-            "session_id",
-            filter.scope_expr(),
-            prefix,
-            &session::ALL,
-            |session| &session.session_id,
-        )
-        .await
+        let scope = filter.scope_expr();
+        let mut found = starting(&self.sessions, scope, prefix, &session::ALL).await?;
+        let keys: Vec<&str> = found.iter().map(Record::key).collect();
+        the_one("session", &keys, prefix)?;
+        Ok(found.remove(0))
     }
 
     /// Returns the interactions of a session, oldest first.
@@ -263,38 +296,36 @@ impl Store {
     }
 }
 
-/// Finds the one row whose id starts with `prefix`, within `scope`; `what` names the kind of row in errors.
-pub async fn find_one<R: Record>(
+/// Finds some rows whose id starts with `prefix`, within `scope`.
+async fn starting<R: Record>(
     table: &Table<R>,
-    what: &str,
-    column: &str,
     scope: Option<DfExpr>,
     prefix: &str,
     columns: &[&str],
-    id: impl Fn(&R) -> &String,
-) -> Result<R> {
+) -> Result<Vec<R>> {
     const LISTED: usize = 5;
     let prefix = prefix.to_lowercase();
     if prefix.len() < 4 || !prefix.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         bail!("`{prefix}` is not an id: give at least its first 4 characters (0-9, a-f)");
     }
     // All characters of an id sort before the tilde.
-    let starts = col(column)
+    let starts = col(R::KEY)
         .gt_eq(lit(prefix.as_str()))
-        .and(col(column).lt(lit(format!("{prefix}~"))));
-    let filter = scope.map_or(starts.clone(), |scope| scope.and(starts));
-    let mut found = table
-        .select(Some(filter), columns, None, Some(LISTED))
-        .await?;
-    match found.len() {
-        0 => bail!("no {what} has an id that starts with `{prefix}`"),
-        1 => Ok(found.remove(0)),
-        _ => {
-            let ids: Vec<&str> = found.iter().map(|row| id(row).as_str()).collect();
-            bail!(
-                "more than one {what} has an id that starts with `{prefix}`: {}",
-                ids.join(", ")
-            )
-        }
+        .and(col(R::KEY).lt(lit(format!("{prefix}~"))));
+    table
+        .select(Some(both(scope, starts)), columns, None, Some(LISTED))
+        .await
+}
+
+/// Returns the only id of those that start with `prefix`; `what` names the kind of row in errors.
+fn the_one<'i>(what: &str, ids: &[&'i str], prefix: &str) -> Result<&'i str> {
+    let prefix = prefix.to_lowercase();
+    match ids {
+        [] => bail!("no {what} has an id that starts with `{prefix}`"),
+        [id] => Ok(id),
+        _ => bail!(
+            "more than one {what} has an id that starts with `{prefix}`: {}",
+            ids.join(", ")
+        ),
     }
 }

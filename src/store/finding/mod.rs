@@ -1,5 +1,6 @@
 //! Reads alone: by meaning and words, by time and id, by SQL, and what it all adds up to.
 
+mod around;
 mod candidates;
 mod careful;
 mod facts;
@@ -15,9 +16,10 @@ mod sql;
 mod stats;
 mod terms;
 
+pub use around::Around;
 pub use facts::Fact;
 pub use groups::{By, Group};
-pub use listing::{Outline, SessionSummary};
+pub use listing::{Named, Outline, SessionSummary};
 pub use search::{Found, Hit, Matched, Mode, SearchQuery};
 pub use similar::CycleHit;
 pub use sql::Rows;

@@ -2,9 +2,10 @@
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
-use lancedb::expr::{col, lit};
 
+use super::listing::Named;
 use super::search::Hit;
+use crate::store::embedding::mean;
 use crate::store::open::Store;
 use crate::store::tables::{Filter, ReactCycle, SHOWN};
 
@@ -41,34 +42,51 @@ impl Store {
         Ok((hits, self.similar_cycles(&vector, filter, limit).await?))
     }
 
-    /// Finds the whole interactions and ReAct cycles closest in meaning to one that is stored, itself left out, best first.
+    /// Finds the whole interactions and ReAct cycles closest in meaning to an interaction, or to all of a session, that itself left out,
+    /// best first.
     pub async fn similar_to(
         &self,
-        interaction_id: &str,
+        named: &Named,
         filter: &Filter,
         limit: usize,
     ) -> Result<(Vec<Hit>, Vec<CycleHit>)> {
-        let this = || Some(col("interaction_id").eq(lit(interaction_id)));
-        let stored = self
+        let (these, others, what, id) = match named {
+            Named::Interaction(turn) => {
+                let id = &turn.interaction_id;
+                let this = filter.clone().only(vec![id.clone()]);
+                (this, filter.clone(), "interaction", id)
+            }
+            Named::Session(session) => {
+                let id = &session.session_id;
+                let others = filter.clone().except_session(id);
+                (filter.clone().in_session(id), others, "session", id)
+            }
+        };
+        let column = ["context_embedding"];
+        let said = self
             .interactions
-            .select(this(), &["context_embedding"], None, Some(1))
+            .select(these.turns(), &column, None, None)
             .await?;
-        let said = stored.into_iter().find_map(|row| row.context_embedding);
-        let cycles = self
+        let said = mean(said.iter().filter_map(|row| row.context_embedding.as_ref()));
+        let column = ["scratchpad_embedding"];
+        let done = self
             .react_cycles
-            .select(this(), &["scratchpad_embedding"], None, Some(1))
+            .select(these.expr(), &column, None, None)
             .await?;
-        let done = cycles.into_iter().find_map(|row| row.scratchpad_embedding);
+        let done = mean(
+            done.iter()
+                .filter_map(|row| row.scratchpad_embedding.as_ref()),
+        );
         // How it was reasoned is compared with how others were, where it was.
         let Some((said, done)) = said.map(|said| (said.clone(), done.unwrap_or(said))) else {
-            bail!("interaction `{interaction_id}` has no embedding to compare with");
+            bail!("{what} `{id}` has no embedding to compare with");
         };
         let more = limit.saturating_add(1);
-        let mut hits = self.similar(&said, filter, more).await?;
-        hits.retain(|hit| hit.interaction.interaction_id != interaction_id);
+        let mut hits = self.similar(&said, &others, more).await?;
+        hits.retain(|hit| hit.interaction.interaction_id != *id);
         hits.truncate(limit);
-        let mut cycles = self.similar_cycles(&done, filter, more).await?;
-        cycles.retain(|cycle| cycle.interaction_id != interaction_id);
+        let mut cycles = self.similar_cycles(&done, &others, more).await?;
+        cycles.retain(|cycle| cycle.interaction_id != *id);
         cycles.truncate(limit);
         Ok((hits, cycles))
     }

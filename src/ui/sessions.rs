@@ -1,0 +1,92 @@
+//! Shows one session: its turns, or where it was left.
+
+use anyhow::Result;
+use unicode_width::UnicodeWidthStr;
+
+use super::theme::{Look, dim, one_line, strong, visible};
+use super::{Names, Ui, draw, json, report, say, table};
+use crate::chat::Resumed;
+use crate::conversation::cut;
+use crate::store::{Interaction, Session};
+
+impl Ui {
+    /// Says that a conversation goes on, and where it was left.
+    pub fn resumed(
+        &self,
+        session_id: &str,
+        title: &str,
+        resumed: &Resumed,
+        names: &Names,
+    ) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::resumed(session_id, title, resumed, names));
+        }
+        self.goes_on(title, resumed.turns, resumed.last.as_ref());
+        Ok(())
+    }
+
+    /// Tells the person after how many turns a conversation goes on, and the last of them, if they are to see it.
+    pub fn goes_on(&self, title: &str, turns: usize, last: Option<&Interaction>) {
+        let plural = report::plural(turns);
+        let title = one_line(title);
+        self.note(&format!("going on after {turns} turn{plural}: {title}"));
+        let Some(last) = last.filter(|_| !self.json) else {
+            return;
+        };
+        let asked = format!("> {}", beginning(&last.query, 3, self.look.width));
+        let asked = strong(&asked, self.color_err);
+        let answer = beginning(&last.response, 12, self.look.width);
+        say(&format!("{asked}\n{answer}\n"));
+        self.footer(last);
+    }
+
+    /// Shows a session: what it is, and its turns.
+    pub fn session(&self, session: &Session, turns: &[Interaction], names: &Names) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::session(session, turns, names));
+        }
+        let mut text = about(session, turns.len(), self.look);
+        if !turns.is_empty() {
+            let turns = table::interactions(turns, names, self.look);
+            text.push_str(&format!("\n{turns}"));
+        }
+        draw(&text)
+    }
+}
+
+/// Returns what a session is, as lines above its turns.
+fn about(session: &Session, turns: usize, look: Look) -> String {
+    let mut text = String::new();
+    let model = format!("{} {}", session.provider, session.model);
+    for (name, value) in [
+        ("session", session.session_id.as_str()),
+        ("title", session.title.as_deref().unwrap_or_default()),
+        ("begun", &look.zone.shown(session.created_at)),
+        ("answered by", model.trim()),
+        ("turns", &turns.to_string()),
+    ] {
+        let name = dim(&format!("{name:<12}"), look.color);
+        text.push_str(&format!("{name} {}\n", one_line(value)));
+    }
+    text
+}
+
+/// Returns the beginning of a text, of at most so many lines on a screen of this width.
+fn beginning(text: &str, lines: usize, width: usize) -> String {
+    let text = visible(text.trim());
+    let mut left = lines;
+    let mut shown: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if left == 0 {
+            shown.push("…".to_owned());
+            break;
+        }
+        let takes = line.width().div_ceil(width.max(1)).max(1);
+        shown.push(match takes > left {
+            true => cut(line, left * width),
+            false => line.to_owned(),
+        });
+        left = left.saturating_sub(takes);
+    }
+    shown.join("\n")
+}

@@ -1,19 +1,23 @@
 //! `/sessions`, `/resume`, `/history`, `/last`: conversations.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
 
 use super::arguments::{Found, Whose};
 use super::shown::Shown;
 use crate::chat::{Chat, Memory};
-use crate::store::{Hinted, SearchQuery, Whom};
-use crate::ui::Ui;
+use crate::store::{Found as Hits, Hinted, Hit, SearchQuery, SessionSummary, Whom};
+use crate::ui::{Matches, Ui};
 
 /// How many sessions or turns are shown when nobody says.
 const SHOWN: usize = 20;
 /// How many interactions are looked through for words.
 const SEARCHED: usize = 200;
+/// To which power a title's share of the words counts: all of them are worth as much as the very same text, a few of them little.
+const POWER: f32 = 2.5;
+/// What a title is worth at least that alone has its session listed: that of half the words is.
+const FLOOR: f32 = 0.17;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -32,25 +36,72 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     let limit = args.found.limit(SHOWN);
     let mut sessions = memory.store.sessions(&filter).await?;
     let text = args.words.join(" ");
+    let mut matches = Matches::default();
     if !text.is_empty() {
-        let found = memory
-            .store
-            .search(&SearchQuery::new(text.clone(), filter, SEARCHED))
-            .await?;
+        let query = SearchQuery::new(text, filter, SEARCHED);
+        let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);
-        let hits = found.hits.into_iter();
-        let ids: HashSet<String> = hits.map(|hit| hit.interaction.session_id).collect();
-        let words = text.to_lowercase();
-        sessions.retain(|summary| {
-            let title = summary.session.title.as_deref().unwrap_or_default();
-            ids.contains(&summary.session.session_id) || title.to_lowercase().contains(&words)
-        });
+        matches = ranked(&mut sessions, found);
     }
     let more = sessions.len().saturating_sub(limit);
     sessions.truncate(limit);
     let ids = sessions.iter().map(|summary| &summary.session.session_id);
     shown.list(ids.collect(), &args.found.whose);
-    ui.sessions(&sessions, more)
+    ui.sessions(&sessions, &matches, more)
+}
+
+/// Keeps the sessions that are like what was looked for, the most like it first: by the best of their hits, or by their title where
+/// that has more of the words. Sessions that are alike stay in their order.
+fn ranked(sessions: &mut Vec<SessionSummary>, found: Hits) -> Matches {
+    let mut hits: HashMap<String, Hit> = HashMap::new();
+    for hit in found.hits {
+        // The best comes first.
+        let id = hit.interaction.session_id.clone();
+        hits.entry(id).or_insert(hit);
+    }
+    let (mut scores, mut named) = (HashMap::new(), HashSet::new());
+    sessions.retain(|summary| {
+        let session = &summary.session;
+        let id = &session.session_id;
+        let title = share(&found.words, session.title.as_deref().unwrap_or_default());
+        if title >= 1.0 {
+            named.insert(id.clone());
+        }
+        let title = Some(title.powf(POWER)).filter(|score| *score >= FLOOR);
+        let hit = hits.get(id).map(|hit| hit.score);
+        let best = hit.into_iter().chain(title).reduce(f32::max);
+        scores.extend(best.map(|score| (id.clone(), score)));
+        best.is_some()
+    });
+    sessions.sort_by(|a, b| {
+        let (a, b) = (&a.session.session_id, &b.session.session_id);
+        // Whose title has all of the words is what somebody remembers it by.
+        let by_title = named.contains(b).cmp(&named.contains(a));
+        by_title.then(scores[b].total_cmp(&scores[a]))
+    });
+    Matches {
+        words: found.words,
+        hits,
+        scores,
+    }
+}
+
+/// Returns how many of the words a title has, as a share of them. It has a word that begins as one of its own does, so that `deadlocks`
+/// finds `deadlock`; in scripts without blanks what it has of them is anywhere.
+fn share(words: &[String], title: &str) -> f32 {
+    let title = title.to_lowercase();
+    let theirs = title.split(|c: char| !c.is_alphanumeric());
+    let theirs: Vec<&str> = theirs.filter(|word| !word.is_empty()).collect();
+    let begins = |long: &str, short: &str| short.chars().count() > 3 && long.starts_with(short);
+    let has = |word: &&String| {
+        let is_it = |own: &&str| *own == word.as_str() || begins(own, word) || begins(word, own);
+        let is_within = !word.is_ascii() && title.contains(word.as_str());
+        is_within || theirs.iter().any(is_it)
+    };
+    let had = words.iter().filter(has).count();
+    #[expect(clippy::cast_precision_loss, reason = "a query has few words")]
+    let share = had as f32 / words.len().max(1) as f32;
+    share
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Which {
-    /// The id of an interaction or a session, or its first 4 characters or more; in a chat its number in the last list, too; without it the last turn
+    /// The id, or its first 4 characters or more, or in a chat the number in the last list; without it the last turn
     id: Option<String>,
     #[command(flatten)]
     whose: Whose,
@@ -52,7 +52,7 @@ impl Which {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /show\n  /show 1a2b3c4d\n  /show 2\n\nA number is that of a row in the last list of this chat, `2` as well as `#2`; from four digits on it needs the mark, as `1234` may begin an id.\nOf a session its turns are listed."
+    after_help = "Examples:\n  /show\n  /show 1a2b3c4d\n\nIn a chat `/show 2`, or `/show #2`, shows the second row of the last list; from four digits on a number needs the mark, as `1234` may begin an id.\nOf a session its turns are listed."
 )]
 pub struct ShowArgs {
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /similar 1a2b3c4d\n  /similar 2\n  /similar tuning a slow query\n\nA number alone is that of a row in the last list of this chat. A session is compared by all that was said in it."
+    after_help = "Examples:\n  /similar 1a2b3c4d\n  /similar tuning a slow query\n\nIn a chat `/similar 2` takes the second row of the last list. A session is compared by all that was said in it."
 )]
 pub struct Args {
     /// Words, or the id of an interaction or a session (its first 4 characters or more), or in a chat its number

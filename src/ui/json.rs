@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
+use super::sessions::Matches;
 use crate::chat::{Ended, Quotes, Resumed};
 use crate::conversation::Step;
 use crate::store::{
@@ -119,16 +120,18 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
         if let Value::Object(brief) = brief(&hit.interaction, names) {
             object.extend(brief);
         }
-        let matched = hit.matched.as_ref();
-        let matched =
-            matched.map(|matched| json!({"source": matched.source, "text": matched.text}));
         object.insert("score".to_owned(), json!(hit.score));
         object.insert("similarity".to_owned(), json!(hit.similarity));
-        object.insert("matched".to_owned(), json!(matched));
+        object.insert("matched".to_owned(), json!(matched(hit)));
         object.insert("same".to_owned(), json!(hit.count));
         Value::Object(object)
     };
     hits.iter().enumerate().map(hit).collect()
+}
+
+fn matched(hit: &Hit) -> Option<Value> {
+    let matched = hit.matched.as_ref()?;
+    Some(json!({"source": matched.source, "text": matched.text}))
 }
 
 /// Returns the exact requests of a turn.
@@ -231,11 +234,11 @@ pub fn show(
     show
 }
 
-/// Returns sessions, and how many earlier ones are left out.
-pub fn sessions(sessions: &[SessionSummary], more: usize) -> Value {
+/// Returns sessions, what matched of each if something was looked for, and how many are left out.
+pub fn sessions(sessions: &[SessionSummary], matches: &Matches, more: usize) -> Value {
     let session = |summary: &SessionSummary| {
         let session = &summary.session;
-        json!({
+        let mut object = json!({
             "session_id": session.session_id,
             "created_at": time(session.created_at),
             "last_active": time(session.last_active),
@@ -244,7 +247,13 @@ pub fn sessions(sessions: &[SessionSummary], more: usize) -> Value {
             "usage": summary.usage,
             "provider": session.provider,
             "model": session.model,
-        })
+        });
+        if let Some(score) = matches.scores.get(&session.session_id) {
+            let hit = matches.hits.get(&session.session_id);
+            object["score"] = json!(score);
+            object["matched"] = json!(hit.and_then(matched));
+        }
+        object
     };
     let sessions: Vec<Value> = sessions.iter().map(session).collect();
     json!({"type": "sessions", "count": sessions.len(), "more": more, "sessions": sessions})

@@ -3,23 +3,9 @@
 use anyhow::Result;
 
 use super::{Names, Ui, approval, draw, json, table, theme};
-use crate::store::{Finding, Group, Interaction, Rows, SessionSummary, State, Stats, User};
+use crate::store::{Finding, Group, Interaction, Rows, State, Stats, User};
 
 impl Ui {
-    /// Shows sessions, and how many more there are.
-    pub fn sessions(&self, sessions: &[SessionSummary], more: usize) -> Result<()> {
-        if self.json {
-            return self.print_json(&json::sessions(sessions, more));
-        }
-        if sessions.is_empty() {
-            self.note("there is no such session");
-            return Ok(());
-        }
-        draw(&table::sessions(sessions, self.look))?;
-        self.more(more);
-        Ok(())
-    }
-
     pub(super) fn more(&self, more: usize) {
         if more > 0 {
             self.note(&format!("{more} earlier ones are not shown; raise --limit"));

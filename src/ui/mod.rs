@@ -24,6 +24,7 @@ pub use approval::Approvals;
 pub use json::Names;
 pub use live::Live;
 pub use progress::Bar;
+pub use sessions::Matches;
 pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};

@@ -1,15 +1,57 @@
-//! Shows one session: its turns, or where it was left.
+//! Shows sessions: a list of them, the turns of one, where it was left.
+
+use std::collections::HashMap;
 
 use anyhow::Result;
+use comfy_table::{Attribute, Cell, CellAlignment};
 use unicode_width::UnicodeWidthStr;
 
+use super::list::List;
+use super::report::moment;
+use super::table::{marked, window};
 use super::theme::{Look, dim, one_line, strong, visible};
 use super::{Names, Ui, draw, json, report, say, table};
 use crate::chat::Resumed;
-use crate::conversation::cut;
-use crate::store::{Interaction, Session};
+use crate::conversation::{cut, short_id};
+use crate::store::{Hit, Interaction, Session, SessionSummary};
+
+/// Holds what sessions have of what was looked for; nothing, where nothing was.
+#[derive(Default)]
+pub struct Matches {
+    /// The words, in lower case.
+    pub words: Vec<String>,
+    /// The best hit of a session, by its id.
+    pub hits: HashMap<String, Hit>,
+    /// How like it each of them is.
+    pub scores: HashMap<String, f32>,
+}
 
 impl Ui {
+    /// Shows sessions, what they have of what was looked for, and how many more there are.
+    pub fn sessions(
+        &self,
+        sessions: &[SessionSummary],
+        matches: &Matches,
+        more: usize,
+    ) -> Result<()> {
+        if self.json {
+            return self.print_json(&json::sessions(sessions, matches, more));
+        }
+        if sessions.is_empty() {
+            self.note("there is no such session");
+            return Ok(());
+        }
+        draw(&list(sessions, matches, self.look))?;
+        if more > 0 && !matches.scores.is_empty() {
+            self.note(&format!(
+                "{more} that are less like it are not shown; raise --limit"
+            ));
+            return Ok(());
+        }
+        self.more(more);
+        Ok(())
+    }
+
     /// Says that a conversation goes on, and where it was left.
     pub fn resumed(
         &self,
@@ -52,6 +94,38 @@ impl Ui {
         }
         draw(&text)
     }
+}
+
+/// Draws sessions.
+fn list(sessions: &[SessionSummary], matches: &Matches, look: Look) -> String {
+    let headings = ["last active", "id", "turns", "tokens", "model", "title"];
+    let mut list = List::new(&headings, look);
+    for summary in sessions {
+        let session = &summary.session;
+        let usage = &summary.usage;
+        let tokens =
+            usage.input_tokens.unwrap_or_default() + usage.output_tokens.unwrap_or_default();
+        let mark = |text: &str| marked(text, &matches.words, look.color);
+        let title = table::cut(session.title.as_deref().unwrap_or_default(), look.width);
+        let mut text = mark(&title);
+        let hit = matches.hits.get(&session.session_id);
+        if let Some(matched) = hit.and_then(|hit| hit.matched.as_ref()) {
+            let said = window(&matched.text, &matches.words, look.width);
+            // The title is the first question, unless it came from elsewhere.
+            if said != title {
+                text.push_str(&format!("\n→ {}", mark(&said)));
+            }
+        }
+        list.row([
+            Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
+            Cell::new(short_id(&session.session_id)),
+            Cell::new(summary.turns).set_alignment(CellAlignment::Right),
+            Cell::new(tokens).set_alignment(CellAlignment::Right),
+            Cell::new(one_line(&session.model)),
+            Cell::new(text),
+        ]);
+    }
+    list.drawn()
 }
 
 /// Returns what a session is, as lines above its turns.

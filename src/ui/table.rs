@@ -11,9 +11,7 @@ use super::report::{milliseconds, moment, time};
 use super::theme::{Look, bytes, one_line, strong};
 use crate::chat::Quotes;
 use crate::conversation::{self, short_id};
-use crate::store::{
-    Around, CycleHit, Fact, Group, Hit, Interaction, Rows, SessionSummary, Stats, User,
-};
+use crate::store::{Around, CycleHit, Fact, Group, Hit, Interaction, Rows, Stats, User};
 use crate::tools::Toolbox;
 
 pub fn table(headings: &[&str], look: Look) -> Table {
@@ -114,7 +112,7 @@ pub fn hits(
 }
 
 /// Cuts a text to one line of at most `longest` characters that shows the first of the words.
-fn window(text: &str, words: &[String], longest: usize) -> String {
+pub fn window(text: &str, words: &[String], longest: usize) -> String {
     let line = one_line(text);
     let length = line.chars().count();
     if length <= longest {
@@ -139,7 +137,7 @@ fn window(text: &str, words: &[String], longest: usize) -> String {
 }
 
 /// Marks the words in a text, where colour is on.
-fn marked(text: &str, words: &[String], color: bool) -> String {
+pub fn marked(text: &str, words: &[String], color: bool) -> String {
     if !color {
         return text.to_owned();
     }
@@ -320,31 +318,6 @@ pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> 
             Cell::new(short_id(&interaction.interaction_id)),
             Cell::new(interaction.status.as_str()),
             Cell::new(said(interaction, 2 * look.width)),
-        ]);
-    }
-    list.drawn()
-}
-
-/// Draws sessions.
-pub fn sessions(sessions: &[SessionSummary], look: Look) -> String {
-    let headings = ["last active", "id", "turns", "tokens", "model", "title"];
-    let mut list = List::new(&headings, look);
-    for summary in sessions {
-        let session = &summary.session;
-        list.row([
-            Cell::new(moment(session.last_active, look.zone)).add_attribute(Attribute::Dim),
-            Cell::new(short_id(&session.session_id)),
-            Cell::new(summary.turns).set_alignment(CellAlignment::Right),
-            Cell::new(
-                summary.usage.input_tokens.unwrap_or_default()
-                    + summary.usage.output_tokens.unwrap_or_default(),
-            )
-            .set_alignment(CellAlignment::Right),
-            Cell::new(one_line(&session.model)),
-            Cell::new(cut(
-                session.title.as_deref().unwrap_or_default(),
-                look.width,
-            )),
         ]);
     }
     list.drawn()

@@ -258,3 +258,52 @@ fn a_hit_comes_with_what_was_said_around_it_and_a_conversation_with_where_it_was
     assert_eq!((lines.len(), lines[12]), (14, "…"), "{left}");
     assert!(lines[13].contains(&turns[0][2][..8]), "{left}");
 }
+
+#[test]
+fn sessions_are_listed_by_how_like_they_are_to_what_is_looked_for() {
+    let home = Home::new();
+    let said = [
+        ("Postgres deadlock", "it hangs again", "Two writers wait."),
+        ("Bread", "how long does the dough rest?", "Two hours."),
+        ("数据库死锁", "再试一次?", "是的"),
+        ("A weekend", "which knot is a deadlock?", "None is."),
+    ];
+    let lines = said.iter().enumerate().map(|(at, (title, query, response))| {
+        let time = format!("2026-02-0{}T10:00:00Z", at + 1);
+        json!({"timestamp": time, "session": title, "title": title, "query": query, "response": response}).to_string()
+    });
+    let import = home.allm().args(["import", "jsonl", "-", "--no-embed"]);
+    let lines: Vec<String> = lines.collect();
+    import.stdin(&lines.join("\n")).run().ok();
+    let ask = |words: &[&str]| {
+        let run = home.allm().args(["sessions", "--json"]);
+        run.args(words.iter().copied()).ok_json()
+    };
+    let titles = |list: &Value| -> Vec<String> {
+        let sessions = list["sessions"].as_array().unwrap().iter();
+        sessions.map(|session| text(&session["title"])).collect()
+    };
+    let found = ask(&["deadlock"]);
+    assert_eq!(titles(&found), ["Postgres deadlock", "A weekend"]);
+    let (first, second) = (&found["sessions"][0], &found["sessions"][1]);
+    assert_eq!(
+        (&first["score"], &first["matched"]),
+        (&json!(1.0), &Value::Null)
+    );
+    assert_eq!(second["matched"]["text"], said[3].1, "{second}");
+    assert_eq!(
+        titles(&ask(&["Deadlocks", "of", "postgres?"]))[0],
+        "Postgres deadlock"
+    );
+    assert_eq!(titles(&ask(&["死锁"])), ["数据库死锁"]);
+    assert_eq!(titles(&ask(&[]))[0], "A weekend");
+    assert_eq!(ask(&[])["sessions"][0]["score"], Value::Null);
+    let limited = home.allm().args(["sessions", "deadlock", "--limit", "1"]);
+    let more = limited.run().ok().stderr;
+    assert!(
+        more.contains("1 that are less like it are not shown"),
+        "{more}"
+    );
+    let table = home.allm().args(["sessions", "deadlock"]).run().ok().stdout;
+    assert!(table.contains("→ which knot is a deadlock?"), "{table}");
+}

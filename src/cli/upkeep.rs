@@ -44,11 +44,15 @@ pub async fn doctor(options: Options, args: Args, config: &Config, ui: &Ui) -> R
 
 /// Examines the embedding model.
 fn model(embedder: &Lazy) -> Finding {
-    let embedded = embedder
-        .get()
-        .and_then(|embedder| embedder.embed(&["a text"]));
+    let embedded = embedder.get().and_then(|embedder| {
+        embedder.embed(&["a text"])?;
+        Ok(embedder.description())
+    });
     match embedded {
-        Ok(_) => Finding::new("embedding model", State::Fine, embedder.name()),
+        Ok(about) => {
+            let detail = format!("{}: {about}", embedder.name());
+            Finding::new("embedding model", State::Fine, detail)
+        }
         Err(error) => Finding::new("embedding model", State::Wrong, format!("{error:#}")),
     }
 }

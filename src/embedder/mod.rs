@@ -1,14 +1,18 @@
 //! Turns text into vectors, on this machine.
 
-mod bert;
+mod architecture;
+mod encoder;
+mod head;
+mod hub;
 mod model;
 mod passages;
+mod settings;
+mod weights;
 
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 
-pub use bert::Bert;
 pub use model::{Source, argument};
 
 /// Turns texts into unit vectors.
@@ -17,8 +21,17 @@ pub trait Embedder: Send + Sync {
     fn name(&self) -> &str;
     /// Returns the length of every vector.
     fn dimension(&self) -> usize;
-    /// Returns one vector of [`Embedder::dimension`] numbers and length 1 for each text. Bound by the processor, so not async.
+    /// Returns one vector of [`Embedder::dimension`] numbers and length 1 for each text that is to be found. Bound by the processor,
+    /// so not async.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
+    /// Returns such a vector for each text that is looked for; many models tell these from what is to be found.
+    fn embed_queries(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        self.embed(texts)
+    }
+    /// Says what the model is and what it does with a text, for a person.
+    fn description(&self) -> String {
+        format!("{} dimensions", self.dimension())
+    }
     /// Cuts a text into passages that the model reads whole, on sentence borders where it can.
     fn passages<'t>(&self, text: &'t str) -> Result<Vec<&'t str>>;
 }
@@ -29,13 +42,15 @@ pub struct Lazy(Arc<Inner>);
 
 struct Inner {
     source: Source,
+    name: String,
     loaded: OnceLock<Result<Box<dyn Embedder>, String>>,
 }
 
 impl Lazy {
-    /// Returns an embedder that is not loaded yet. Nothing is read, and nothing fetched.
+    /// Returns an embedder that is not loaded yet. Nothing is fetched, and no weights are read.
     pub fn new(source: Source) -> Lazy {
         Lazy(Arc::new(Inner {
+            name: source.name(),
             source,
             loaded: OnceLock::new(),
         }))
@@ -44,6 +59,7 @@ impl Lazy {
     /// Returns an embedder that is there already, under the name of `source`: one that benchmarks make.
     pub fn ready(source: Source, embedder: Box<dyn Embedder>) -> Lazy {
         Lazy(Arc::new(Inner {
+            name: source.name(),
             source,
             loaded: OnceLock::from(Ok(embedder)),
         }))
@@ -51,14 +67,14 @@ impl Lazy {
 
     /// Returns the name without loading the model.
     pub fn name(&self) -> String {
-        self.0.source.name()
+        self.0.name.clone()
     }
 
     /// Returns the loaded embedder. The first call takes the time to read the weights; it blocks, so async code calls it
     /// where it may block.
     pub fn get(&self) -> Result<&dyn Embedder> {
         let load = || match self.0.source.load() {
-            Ok(bert) => Ok(Box::new(bert) as Box<dyn Embedder>),
+            Ok(encoder) => Ok(Box::new(encoder) as Box<dyn Embedder>),
             Err(error) => Err(format!("{error:#}")),
         };
         match self.0.loaded.get_or_init(load) {

@@ -8,27 +8,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::quantized::gguf_file;
 use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-use hf_hub::api::tokio::{ApiBuilder, ApiError};
-use serde_json::Value;
+use candle_nn::Linear;
 use sha2::{Digest, Sha256};
 
-use super::bert::{Bert, Pooling};
+use super::architecture::Transformer;
+use super::encoder::Encoder;
+use super::head::Layer;
+use super::settings::{Modules, Settings, Step, setting};
+use super::{hub, weights};
 
 /// The name of the model that the binary carries (assets/all-MiniLM-L6-v2).
 const BUNDLED: &str = "all-MiniLM-L6-v2";
-/// What sentence-transformers sets for the bundled model; also used for a folder that does not say.
-const WINDOW: usize = 256;
-
-/// What a model consists of: what cannot be done without, then what may be missing.
-const NEEDED: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
-const OPTIONAL: [&str; 2] = [POOLING, LENGTH];
-const POOLING: &str = "1_Pooling/config.json";
-const LENGTH: &str = "sentence_bert_config.json";
-/// The file that says that all of a revision has been fetched, and that what may be missing really is.
-const WHOLE: &str = "allm-has-it-whole";
-/// The address of the hub.
-const HUB: &str = "https://huggingface.co";
+/// How many of a model's small files are told apart by their content. What further ones say is in the particulars of its settings.
+const OLDEST: usize = 4;
 /// How many pieces of a large file tell it from others, and how long each is in bytes.
 const PIECES: (u64, u64) = (64, 4 << 10);
 
@@ -61,7 +53,13 @@ impl Source {
                 name: name_of(path)?,
             });
         }
-        let words: Vec<&str> = text.split('/').collect();
+        // Whoever copies the name that is stored means the repository.
+        let is_mark = |mark: &str| mark.len() == 8 && mark.bytes().all(|c| c.is_ascii_hexdigit());
+        let repository = match text.rsplit_once('@') {
+            Some((repository, mark)) if is_mark(mark) => repository,
+            _ => text,
+        };
+        let words: Vec<&str> = repository.split('/').collect();
         let is_name = |word: &&str| {
             !word.is_empty()
                 && !word.starts_with('.')
@@ -75,87 +73,58 @@ impl Source {
             );
         }
         Ok(Source::Hub {
-            repository: text.to_owned(),
+            repository: repository.to_owned(),
             cache: cache.to_owned(),
         })
     }
 
-    /// Returns the name that is stored beside the vectors. That of a folder ends with a mark of its content; stores of before such marks
-    /// say only what the folder was called, and are not opened before their vectors are made anew.
+    /// Returns the name that is stored beside the vectors.
+    ///
+    /// That of a folder ends with a mark of its content; stores of before such marks say only what the folder was called, and are not
+    /// opened before their vectors are made anew. That of a repository ends with a mark where it takes more than its weights to make
+    /// vectors like those that are stored: prefixes, a dense layer.
     pub fn name(&self) -> String {
         match self {
             Source::Bundled => BUNDLED.to_owned(),
             Source::Folder { name, .. } => name.clone(),
-            Source::Hub { repository, .. } => repository.clone(),
+            Source::Hub { repository, cache } => {
+                let settings = hub::fetched(repository, cache)
+                    .and_then(|folder| Settings::read(&folder, repository).ok());
+                let particulars = settings.map(|settings| settings.particulars());
+                match particulars.filter(|particulars| !particulars.is_empty()) {
+                    Some(particulars) => marked(repository, Sha256::new_with_prefix(particulars)),
+                    None => repository.clone(),
+                }
+            }
         }
     }
 
     /// Fetches what is missing of a hub repository, with a progress bar on stderr when `progress` is set.
     pub async fn fetch(&self, progress: bool) -> Result<()> {
-        let Source::Hub { repository, cache } = self else {
-            return Ok(());
-        };
-        let files = hf_hub::Cache::new(cache.clone()).model(repository.clone());
-        if files.get(WHOLE).is_some() {
-            return Ok(());
+        match self {
+            Source::Hub { repository, cache } => hub::fetch(repository, cache, progress).await,
+            Source::Bundled | Source::Folder { .. } => Ok(()),
         }
-        fs::create_dir_all(cache)
-            .with_context(|| format!("cannot create `{}`", cache.display()))?;
-        let mut api = ApiBuilder::from_env();
-        // An empty variable is as good as none, but the library takes it for an address.
-        if std::env::var_os("HF_ENDPOINT").is_some_and(|endpoint| endpoint.is_empty()) {
-            api = api.with_endpoint(HUB.to_owned());
-        }
-        let api = api
-            .with_cache_dir(cache.clone())
-            .with_progress(progress)
-            .build()?;
-        let remote = api.model(repository.clone());
-        // A fetch that goes on with one of another day may find another revision, and then begins again.
-        for _ in 0..2 {
-            let mut there = Vec::new();
-            for file in NEEDED.into_iter().chain(OPTIONAL) {
-                match remote.get(file).await {
-                    Ok(_) => there.push(file),
-                    Err(ApiError::RequestError(error))
-                        if OPTIONAL.contains(&file)
-                            && error.status().is_some_and(|status| status == 404) => {}
-                    Err(error) => {
-                        return Err(error).with_context(|| {
-                            format!("cannot fetch `{file}` of `{repository}` from the hub")
-                        });
-                    }
-                }
-            }
-            if there.iter().all(|file| files.get(file).is_some())
-                && let Some(config) = files.get(NEEDED[0])
-            {
-                let mark = config.with_file_name(WHOLE);
-                return fs::write(&mark, "")
-                    .with_context(|| format!("cannot write `{}`", mark.display()));
-            }
-        }
-        bail!("`{repository}` has changed on the hub while it was fetched: try again")
     }
 
     /// Reads the model into memory. A hub repository must have been fetched.
-    pub fn load(&self) -> Result<Bert> {
+    pub fn load(&self) -> Result<Encoder> {
         match self {
             Source::Bundled => bundled(),
-            Source::Folder { folder, name } => from_folder(name.clone(), folder),
+            Source::Folder { folder, name } => {
+                let called = name.rsplit_once('@').map_or(&**name, |(called, _)| called);
+                from_folder(name.clone(), called, folder)
+            }
             Source::Hub { repository, cache } => {
-                let files = hf_hub::Cache::new(cache.clone()).model(repository.clone());
-                let config = files
-                    .get("config.json")
+                let folder = hub::fetched(repository, cache)
                     .ok_or_else(|| anyhow!("`{repository}` has not been fetched"))?;
-                let folder = config.parent().context("the cached model has no folder")?;
-                from_folder(repository.clone(), folder)
+                from_folder(self.name(), repository, &folder)
             }
         }
     }
 }
 
-fn bundled() -> Result<Bert> {
+fn bundled() -> Result<Encoder> {
     const WEIGHTS: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/model.gguf");
     const CONFIG: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/config.json");
     const TOKENIZER: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/tokenizer.json");
@@ -170,53 +139,51 @@ fn bundled() -> Result<Bert> {
                 .dequantize(&Device::Cpu)?,
         );
     }
-    let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-    Bert::new(
+    let settings = Settings::bundled();
+    let config = serde_json::from_slice(CONFIG)?;
+    let transformer = Transformer::new(settings.kind, tensors, &config)?;
+    Encoder::new(
         BUNDLED.to_owned(),
-        weights,
-        CONFIG,
+        transformer,
         TOKENIZER,
-        Pooling::Mean,
-        WINDOW,
+        Vec::new(),
+        settings,
     )
 }
 
-fn from_folder(name: String, folder: &Path) -> Result<Bert> {
-    let read = |file: &str| {
-        let path = folder.join(file);
-        fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))
-    };
-    // Without a setting that is there all vectors would be wrong.
-    let setting = |file: &str| match folder.join(file).exists() {
-        true => serde_json::from_slice::<Value>(&read(file)?)
-            .with_context(|| format!("cannot read `{}`", folder.join(file).display())),
-        false => Ok(Value::Null),
-    };
-    let pooling = match setting(POOLING)?["pooling_mode_cls_token"].as_bool() {
-        Some(true) => Pooling::Cls,
-        _ => Pooling::Mean,
-    };
-    let window = setting(LENGTH)?["max_seq_length"]
-        .as_u64()
-        .and_then(|n| usize::try_from(n).ok());
-    let weights = VarBuilder::from_buffered_safetensors(
-        read("model.safetensors")?,
-        DType::F32,
-        &Device::Cpu,
-    )?;
-    Bert::new(
-        name,
-        weights,
-        &read("config.json")?,
-        &read("tokenizer.json")?,
-        pooling,
-        window.unwrap_or(WINDOW).max(8),
-    )
+/// Reads the model in a folder; `called` is what may tell its family.
+fn from_folder(name: String, called: &str, folder: &Path) -> Result<Encoder> {
+    let settings = Settings::read(folder, called)?;
+    let part = &settings.transformer;
+    let config = setting(folder, &format!("{part}config.json"))?;
+    let transformer = Transformer::new(settings.kind, weights::read(folder, part)?, &config)?;
+    let layers = settings.steps.iter().map(|step| match step {
+        Step::Normalize => Ok(Layer::Normalize),
+        Step::Dense {
+            folder: part,
+            activation,
+        } => {
+            let mut weights = weights::read(folder, part)?;
+            let mut take = |name: &str| {
+                let tensor = weights.remove(name);
+                tensor.map(|tensor| tensor.to_dtype(DType::F32)).transpose()
+            };
+            let weight = take("linear.weight")?
+                .with_context(|| format!("the dense layer in `{part}` has no weights"))?;
+            let linear = Linear::new(weight, take("linear.bias")?);
+            Ok(Layer::Dense(linear, *activation))
+        }
+    });
+    let layers = layers.collect::<Result<_>>()?;
+    let path = folder.join(part).join("tokenizer.json");
+    let tokenizer = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Encoder::new(name, transformer, &tokenizer, layers, settings)
 }
 
 /// Returns what a person gives to `--embedder` for the model of a stored name: where a folder is, the name does not say.
 pub fn argument(name: &str) -> String {
     match name.rsplit_once('@') {
+        Some((repository, _)) if repository.contains('/') => repository.to_owned(),
         Some((folder, _)) => format!("PATH/TO/{folder}"),
         None => name.to_owned(),
     }
@@ -224,23 +191,37 @@ pub fn argument(name: &str) -> String {
 
 /// Returns the name of a folder with a mark of what is in it: folders are often called the same, and a folder may get another model.
 fn name_of(folder: &Path) -> Result<String> {
+    let absolute = std::path::absolute(folder)?;
+    let called = absolute.file_name().unwrap_or_default().to_string_lossy();
+    let modules = Modules::read(folder)?;
+    // Names of before there were prefixes and dense layers hang on this order.
+    let mut files = modules.files();
+    files.truncate(OLDEST);
+    let weights = weights::files(folder, &modules.transformer)?.into_iter();
+    files.splice(2..2, weights.map(|file| (file, false)));
+    for part in modules.steps.iter().flatten() {
+        let weights = weights::files(folder, part)?.into_iter();
+        files.extend(weights.map(|file| (file, false)));
+    }
     let mut hasher = Sha256::new();
-    for file in NEEDED.into_iter().chain(OPTIONAL) {
-        let path = folder.join(file);
+    for (file, is_optional) in files {
+        let path = folder.join(&file);
         let content = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && OPTIONAL.contains(&file) => {
-                continue;
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound && is_optional => continue,
             opened => opened.and_then(pieces),
         };
         hasher.update(file);
         hasher.update(content.with_context(|| format!("cannot read `{}`", path.display()))?);
     }
+    hasher.update(Settings::read(folder, &called)?.particulars());
+    Ok(marked(&called, hasher))
+}
+
+/// Returns a name with a mark.
+fn marked(name: &str, hasher: Sha256) -> String {
     let digest = hasher.finalize();
     let mark = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-    let folder = std::path::absolute(folder)?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!("{name}@{mark:08x}"))
+    format!("{name}@{mark:08x}")
 }
 
 /// Returns the size of a file and pieces all over it, or all of it if it is small: weights are too large to read with each start.

@@ -5,13 +5,16 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 
-use crate::embedder::argument;
+use crate::embedder::{Embedder, argument};
 use crate::store::open::Store;
 use crate::store::tables::{Passage, registry};
 use crate::store::words::Hinted;
 
 /// The longest text that is looked for whole, in bytes: some four passages.
 const LONGEST_QUERY: usize = 4 << 10;
+
+/// Is one side of an embedder.
+type Embed = fn(&dyn Embedder, &[&str]) -> Result<Vec<Vec<f32>>>;
 
 impl Store {
     /// Makes sure that the vectors of the store are still of the model that it was opened with.
@@ -54,27 +57,34 @@ impl Store {
 
     /// Returns one vector for each passage.
     pub(in crate::store) async fn embed_pieces(&self, pieces: &[&str]) -> Result<Vec<Vec<f32>>> {
-        self.check_embedder().await?;
-        let embedder = self.options.embedder.clone();
-        let pieces: Vec<String> = pieces.iter().map(|&piece| piece.to_owned()).collect();
-        let work = move || {
-            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-            embedder.get()?.embed(&pieces)
-        };
-        tokio::task::spawn_blocking(work)
+        let pieces = pieces.iter().map(|&piece| piece.to_owned()).collect();
+        self.work(pieces, |embedder, pieces| embedder.embed(pieces))
             .await
-            .context("the embedder failed")?
     }
 
     /// Returns one vector for what is looked for.
     pub(in crate::store) async fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
         let pieces = self.cut(vec![ends(text).into_owned()]).await?;
-        let pieces: Vec<&str> = pieces.iter().flatten().map(String::as_str).collect();
-        let vectors = self.embed_pieces(&pieces).await?;
+        let pieces = pieces.into_iter().flatten().collect();
+        let embed: Embed = |embedder, pieces| embedder.embed_queries(pieces);
+        let vectors = self.work(pieces, embed).await?;
         match mean(vectors.iter()) {
             Some(mean) => Ok(mean),
             None => bail!("there is nothing to look for in `{}`", text.trim()),
         }
+    }
+
+    /// Makes vectors, away from the async threads.
+    async fn work(&self, pieces: Vec<String>, embed: Embed) -> Result<Vec<Vec<f32>>> {
+        self.check_embedder().await?;
+        let embedder = self.options.embedder.clone();
+        let work = move || {
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            embed(embedder.get()?, &pieces)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .context("the embedder failed")?
     }
 }
 

@@ -22,6 +22,7 @@ mod counting;
 mod crashes;
 mod data_exports;
 mod doctor;
+mod embedders;
 mod embedding;
 mod errors;
 mod evaluation;

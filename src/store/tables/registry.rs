@@ -202,8 +202,12 @@ fn mismatch(place: &str, known: &Embedding, asked: &str) -> Hinted {
         ),
         // Folders had no mark once.
         hint: match asked.rsplit_once('@') {
-            Some((folder, _)) if folder == model => {
+            Some((folder, _)) if folder == model && !folder.contains('/') => {
                 format!("what was in that folder then is not known: {anew}")
+            }
+            // Before there were prefixes, or when the model's own files said something else of them.
+            _ if open == renew && !open.starts_with("PATH/") => {
+                format!("vectors are made with that model in another way now: {anew}")
             }
             _ => format!("open it with `--embedder {open}`, or {anew}"),
         },
@@ -353,6 +357,13 @@ mod tests {
             "tiny",
             "tiny@89abcdef",
             &format!("what was in that folder then is not known: {renew} PATH/TO/tiny reindex`"),
+        );
+        check(
+            "acme/e5",
+            "acme/e5@01234567",
+            &format!(
+                "vectors are made with that model in another way now: {renew} acme/e5 reindex`"
+            ),
         );
     }
 }

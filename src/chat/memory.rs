@@ -153,6 +153,7 @@ impl Tool for SearchMemory {
             }
             let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
             let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
+            query.zone = zone;
             query.ignore = Some(arguments.query);
             let hit = |hit: Hit| {
                 let (interaction, matched) = (hit.interaction, hit.matched?);

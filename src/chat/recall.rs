@@ -104,6 +104,7 @@ impl Chat {
         // The conversation so far is sent anyway.
         let filter = filter.except_session(&self.live.session_id);
         let mut search = SearchQuery::new(query, filter, self.settings.recall);
+        search.zone = self.memory.zone;
         search.ignore = Some(query.to_owned());
         search.min_score = Some(self.settings.recall_floor);
         let hits = self.memory.store.search(&search).await?.hits;

@@ -63,6 +63,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     } else {
         let mut query = SearchQuery::new(text, filter, limit);
         query.quoted = true;
+        query.zone = memory.zone;
         query.sources = vec![Origin::Fact];
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);

@@ -50,6 +50,7 @@ pub async fn run(mut args: Args, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Res
     } else {
         let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
         query.quoted = true;
+        query.zone = chat.memory.zone;
         let found = chat.memory.store.search(&query).await?;
         ui.notices(&found.notices);
         let hits = found.hits;

@@ -39,6 +39,9 @@ pub struct Args {
     /// Show what scores less, or only what scores more (0 to 1)
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     min_score: Option<f32>,
+    /// Say what each score is made of
+    #[arg(long)]
+    explain: bool,
     /// Show so many turns before and after each hit, out of its session
     #[arg(long, value_name = "N", default_value_t, hide_default_value = true)]
     context: u8,
@@ -54,6 +57,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     query.mode = args.mode;
     query.sources = args.sources;
     query.min_score = args.min_score;
+    query.zone = memory.zone;
     let found = memory.store.search(&query).await?;
     ui.notices(&found.notices);
     let hits = found.hits.iter().map(|hit| &hit.interaction);
@@ -68,5 +72,6 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     let ids = hits.iter().map(|turn| &turn.interaction_id);
     shown.list(ids.collect(), &args.found.whose);
     let mode = args.mode.as_str();
-    ui.hits(&text, mode, &found, &around, &memory.names().await?)
+    let names = memory.names().await?;
+    ui.hits(&text, mode, &found, &around, args.explain, &names)
 }

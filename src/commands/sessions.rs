@@ -14,10 +14,8 @@ use crate::ui::{Matches, Ui};
 const SHOWN: usize = 20;
 /// How many interactions are looked through for words.
 const SEARCHED: usize = 200;
-/// To which power a title's share of the words counts: all of them are worth as much as the very same text, a few of them little.
-const POWER: f32 = 2.5;
-/// What a title is worth at least that alone has its session listed: that of half the words is.
-const FLOOR: f32 = 0.17;
+/// What share of the words a title has at least that alone has its session listed.
+const HALF: f32 = 0.5;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,7 +36,8 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     let text = args.words.join(" ");
     let mut matches = Matches::default();
     if !text.is_empty() {
-        let query = SearchQuery::new(text, filter, SEARCHED);
+        let mut query = SearchQuery::new(text, filter, SEARCHED);
+        query.zone = memory.zone;
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);
         matches = ranked(&mut sessions, found);
@@ -54,20 +53,23 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
 /// that has more of the words. Sessions that are alike stay in their order.
 fn ranked(sessions: &mut Vec<SessionSummary>, found: Hits) -> Matches {
     let mut hits: HashMap<String, Hit> = HashMap::new();
-    for hit in found.hits {
+    for hit in &found.hits {
         // The best comes first.
         let id = hit.interaction.session_id.clone();
-        hits.entry(id).or_insert(hit);
+        hits.entry(id).or_insert_with(|| hit.clone());
     }
     let (mut scores, mut named) = (HashMap::new(), HashSet::new());
     sessions.retain(|summary| {
         let session = &summary.session;
         let id = &session.session_id;
-        let title = share(&found.words, session.title.as_deref().unwrap_or_default());
+        let title = found
+            .terms
+            .share(session.title.as_deref().unwrap_or_default());
         if title >= 1.0 {
             named.insert(id.clone());
         }
-        let title = Some(title.powf(POWER)).filter(|score| *score >= FLOOR);
+        // As of a passage, the share counts squared.
+        let title = Some(title * title).filter(|_| title >= HALF);
         let hit = hits.get(id).map(|hit| hit.score);
         let best = hit.into_iter().chain(title).reduce(f32::max);
         scores.extend(best.map(|score| (id.clone(), score)));
@@ -80,28 +82,10 @@ fn ranked(sessions: &mut Vec<SessionSummary>, found: Hits) -> Matches {
         by_title.then(scores[b].total_cmp(&scores[a]))
     });
     Matches {
-        words: found.words,
+        terms: found.terms,
         hits,
         scores,
     }
-}
-
-/// Returns how many of the words a title has, as a share of them. It has a word that begins as one of its own does, so that `deadlocks`
-/// finds `deadlock`; in scripts without blanks what it has of them is anywhere.
-fn share(words: &[String], title: &str) -> f32 {
-    let title = title.to_lowercase();
-    let theirs = title.split(|c: char| !c.is_alphanumeric());
-    let theirs: Vec<&str> = theirs.filter(|word| !word.is_empty()).collect();
-    let begins = |long: &str, short: &str| short.chars().count() > 3 && long.starts_with(short);
-    let has = |word: &&String| {
-        let is_it = |own: &&str| *own == word.as_str() || begins(own, word) || begins(word, own);
-        let is_within = !word.is_ascii() && title.contains(word.as_str());
-        is_within || theirs.iter().any(is_it)
-    };
-    let had = words.iter().filter(has).count();
-    #[expect(clippy::cast_precision_loss, reason = "a query has few words")]
-    let share = had as f32 / words.len().max(1) as f32;
-    share
 }
 
 #[derive(Debug, clap::Args)]

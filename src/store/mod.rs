@@ -42,7 +42,7 @@ mod words;
 pub use backlog::Backlog;
 pub use finding::{
     Around, By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Named, Outline, Rows,
-    SearchQuery, SessionSummary, Stats, TableStats,
+    SearchQuery, SessionSummary, Stats, TableStats, Terms,
 };
 pub use locks::Notice;
 pub use moving::{

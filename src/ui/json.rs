@@ -122,6 +122,16 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
         }
         object.insert("score".to_owned(), json!(hit.score));
         object.insert("similarity".to_owned(), json!(hit.similarity));
+        let parts = hit.parts.map(|parts| {
+            json!({
+                "meaning": parts.similarity,
+                "words": parts.share,
+                "itself": parts.own(),
+                "conversation": parts.conversation,
+                "time": parts.is_timely,
+            })
+        });
+        object.insert("parts".to_owned(), json!(parts));
         object.insert("matched".to_owned(), json!(matched(hit)));
         object.insert("same".to_owned(), json!(hit.count));
         Value::Object(object)
@@ -131,7 +141,13 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
 
 fn matched(hit: &Hit) -> Option<Value> {
     let matched = hit.matched.as_ref()?;
-    Some(json!({"source": matched.source, "text": matched.text}))
+    // In characters, which is what people slice by.
+    let characters = |bytes: usize| matched.text[..bytes].chars().count();
+    let marks = matched.marks.iter();
+    let marks = marks.map(|mark| [characters(mark.start), characters(mark.end)]);
+    Some(
+        json!({"source": matched.source, "text": matched.text, "marks": marks.collect::<Vec<_>>()}),
+    )
 }
 
 /// Returns the exact requests of a turn.

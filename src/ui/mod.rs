@@ -1,6 +1,7 @@
 //! Draws: the only place that writes to the terminal. Data goes to stdout, talk to stderr.
 
 mod approval;
+mod hits;
 mod json;
 mod list;
 mod lists;
@@ -56,7 +57,8 @@ impl Ui {
     /// Looks at the streams and the environment.
     pub fn new(json: bool, color: Color, zone: Zone) -> Ui {
         // https://no-color.org: set and not empty.
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
@@ -212,6 +214,7 @@ impl Ui {
         mode: &str,
         found: &Found,
         around: &[Around],
+        explain: bool,
         names: &Names,
     ) -> Result<()> {
         if self.json {
@@ -221,8 +224,7 @@ impl Ui {
             self.note("nothing found that is like it; `--min-score 0` shows what is closest");
             return Ok(());
         }
-        let Found { hits, words, .. } = found;
-        draw(&table::hits(hits, words, around, names, self.look))
+        draw(&hits::hits(&found.hits, around, explain, names, self.look))
     }
 
     /// Says what went wrong without stopping a command.
@@ -242,7 +244,7 @@ impl Ui {
             return Ok(());
         }
         if !hits.is_empty() {
-            draw(&table::hits(hits, &[], &[], names, self.look))?;
+            draw(&hits::hits(hits, &[], false, names, self.look))?;
         }
         if !cycles.is_empty() {
             self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;

@@ -6,20 +6,19 @@ use anyhow::Result;
 use comfy_table::{Attribute, Cell, CellAlignment};
 use unicode_width::UnicodeWidthStr;
 
+use super::hits::passage;
 use super::list::List;
 use super::report::moment;
-use super::table::{marked, window};
 use super::theme::{Look, dim, one_line, strong, visible};
 use super::{Names, Ui, draw, json, report, say, table};
 use crate::chat::Resumed;
 use crate::conversation::{cut, short_id};
-use crate::store::{Hit, Interaction, Session, SessionSummary};
+use crate::store::{Hit, Interaction, Session, SessionSummary, Terms};
 
 /// Holds what sessions have of what was looked for; nothing, where nothing was.
 #[derive(Default)]
 pub struct Matches {
-    /// The words, in lower case.
-    pub words: Vec<String>,
+    pub terms: Terms,
     /// The best hit of a session, by its id.
     pub hits: HashMap<String, Hit>,
     /// How like it each of them is.
@@ -105,15 +104,15 @@ fn list(sessions: &[SessionSummary], matches: &Matches, look: Look) -> String {
         let usage = &summary.usage;
         let tokens =
             usage.input_tokens.unwrap_or_default() + usage.output_tokens.unwrap_or_default();
-        let mark = |text: &str| marked(text, &matches.words, look.color);
-        let title = table::cut(session.title.as_deref().unwrap_or_default(), look.width);
-        let mut text = mark(&title);
+        let title = session.title.as_deref().unwrap_or_default();
+        let marks = matches.terms.marks(title);
+        let mut text = passage(title, &marks, look.width, look.color);
         let hit = matches.hits.get(&session.session_id);
         if let Some(matched) = hit.and_then(|hit| hit.matched.as_ref()) {
-            let said = window(&matched.text, &matches.words, look.width);
+            let said = passage(&matched.text, &matched.marks, look.width, look.color);
             // The title is the first question, unless it came from elsewhere.
-            if said != title {
-                text.push_str(&format!("\n→ {}", mark(&said)));
+            if said != text {
+                text.push_str(&format!("\n→ {said}"));
             }
         }
         list.row([

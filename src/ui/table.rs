@@ -3,15 +3,14 @@
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
-use unicode_segmentation::UnicodeSegmentation;
 
 use super::json::Names;
-use super::list::{List, beside, said};
+use super::list::{List, said};
 use super::report::{milliseconds, moment, time};
-use super::theme::{Look, bytes, one_line, strong};
+use super::theme::{Look, bytes, one_line};
 use crate::chat::Quotes;
 use crate::conversation::{self, short_id};
-use crate::store::{Around, CycleHit, Fact, Group, Hit, Interaction, Rows, Stats, User};
+use crate::store::{CycleHit, Fact, Group, Interaction, Rows, Stats, User};
 use crate::tools::Toolbox;
 
 pub fn table(headings: &[&str], look: Look) -> Table {
@@ -25,11 +24,10 @@ pub fn table(headings: &[&str], look: Look) -> Table {
     } else {
         table.force_no_tty();
     }
-    table.set_header(
-        headings
-            .iter()
-            .map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)),
-    );
+    if !headings.is_empty() {
+        let headings = headings.iter();
+        table.set_header(headings.map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)));
+    }
     table
 }
 
@@ -47,110 +45,11 @@ pub fn cut(text: &str, longest: usize) -> String {
     conversation::cut(&one_line(text), longest)
 }
 
-fn name(interaction: &Interaction, names: &Names) -> String {
+pub fn name(interaction: &Interaction, names: &Names) -> String {
     names
         .get(&interaction.user_id)
         .map(|name| one_line(name))
         .unwrap_or_default()
-}
-
-/// Draws search results: when, which, how good, the question, and the passage that matched with the words marked.
-pub fn hits(
-    hits: &[Hit],
-    words: &[String],
-    around: &[Around],
-    names: &Names,
-    look: Look,
-) -> String {
-    let mut list = List::new(
-        &["when", "user", "id", "score", "question, and what matched"],
-        look,
-    );
-    for (at, hit) in hits.iter().enumerate() {
-        let around = around.get(at);
-        if at > 0 && around.is_some() {
-            list.beside(["", "", "", "", ""].map(Cell::new));
-        }
-        for turn in around.iter().flat_map(|around| &around.before) {
-            list.beside(beside(turn, look));
-        }
-        let mark = |text: &str| marked(text, words, look.color);
-        let query = mark(&cut(&hit.interaction.query, 2 * look.width));
-        let mut text = match &hit.matched {
-            Some(matched) if matched.source == "query" && around.is_none() => query,
-            // Between other turns it is to be read as one of them.
-            Some(matched) if matched.source == "query" => {
-                format!("{query}\n→ {}", cut(&hit.interaction.response, look.width))
-            }
-            Some(matched) => {
-                let said = mark(&window(&matched.text, words, 3 * look.width));
-                match matched.source.as_str() {
-                    "response" => format!("{query}\n→ {said}"),
-                    source => format!("{query}\n→ {source}: {said}"),
-                }
-            }
-            None => format!(
-                "{query}\n→ {}",
-                cut(&hit.interaction.response, 2 * look.width)
-            ),
-        };
-        if hit.count > 1 {
-            text.push_str(&format!("\n({} times the same)", hit.count));
-        }
-        list.row([
-            Cell::new(time(&hit.interaction, look.zone)).add_attribute(Attribute::Dim),
-            Cell::new(name(&hit.interaction, names)),
-            Cell::new(short_id(&hit.interaction.interaction_id)),
-            Cell::new(format!("{:.2}", hit.score)).set_alignment(CellAlignment::Right),
-            Cell::new(text),
-        ]);
-        for turn in around.iter().flat_map(|around| &around.after) {
-            list.beside(beside(turn, look));
-        }
-    }
-    list.drawn()
-}
-
-/// Cuts a text to one line of at most `longest` characters that shows the first of the words.
-pub fn window(text: &str, words: &[String], longest: usize) -> String {
-    let line = one_line(text);
-    let length = line.chars().count();
-    if length <= longest {
-        return line;
-    }
-    // A long word is seldom there by chance.
-    let first = |word: &&String| word.len() > 3;
-    let lower = line.to_lowercase();
-    let at = words
-        .iter()
-        .filter(first)
-        .filter_map(|word| lower.find(word.as_str()))
-        .min();
-    let at = at.map_or(0, |at| lower[..at].chars().count());
-    let start = at.saturating_sub(longest / 4).min(length - longest);
-    let part: String = line.chars().skip(start).take(longest).collect();
-    let (before, after) = (
-        if start > 0 { "…" } else { "" },
-        if start + longest < length { "…" } else { "" },
-    );
-    format!("{before}{}{after}", part.trim())
-}
-
-/// Marks the words in a text, where colour is on.
-pub fn marked(text: &str, words: &[String], color: bool) -> String {
-    if !color {
-        return text.to_owned();
-    }
-    let parts = text.split_word_bounds();
-    parts
-        .map(|part| {
-            if words.contains(&part.to_lowercase()) {
-                strong(part, true)
-            } else {
-                part.to_owned()
-            }
-        })
-        .collect()
 }
 
 /// Draws ReAct cycles below so many rows: when, of which interaction, how like, how many steps.

@@ -164,6 +164,86 @@ async fn a_broken_embedder_leaves_the_words() {
     assert_eq!(notices, ["looked for the words alone"]);
 }
 
+/// Returns a text without what a terminal takes for colours, and without blanks at the ends of lines.
+fn uncolored(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let plain = pieces.fold(first, |text, piece| {
+        text + piece.split_once('m').map_or("", |(_, rest)| rest)
+    });
+    let lines = plain.lines().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
+#[test]
+fn what_matches_is_marked_and_begins_near_the_match() {
+    let home = Home::new();
+    let filler = "The scheduler wakes up every minute and writes its heartbeat. ".repeat(8);
+    let lines = [
+        json!({"timestamp": "2026-11-10T10:00:00Z", "query": "What was it?", "response": format!("{filler}Two connections each held one lock, a Deadlock of PG_LOCK_7. {filler}")}),
+        json!({"timestamp": "2026-11-11T10:00:00Z", "query": "東京の接続プールは", "response": "\x1b]0;x\x07 a deadlock\u{9b}2J"}),
+    ];
+    let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
+    let import = home.allm().args(["import", "jsonl", "-", "--no-embed"]);
+    import.stdin(&lines.join("\n")).run().ok();
+    let look = |width: &str, args: &[&str]| {
+        let run = home.allm().env("COLUMNS", width).env("TERM", "xterm");
+        let args = ["search", "--mode", "text"].iter().chain(args).copied();
+        run.args(args).run().ok().stdout
+    };
+    for (width, first) in [("110", "→ …"), ("80", "  → …"), ("50", "  → …")] {
+        let shown = look(width, &["--color", "always", "deadlock"]);
+        for marked in [
+            "\x1b[1mDeadlock\x1b[0m",
+            "a \x1b[1mdeadlock\x1b[0m<U+009B>2J",
+        ] {
+            assert!(shown.contains(marked), "{width}: {shown:?}");
+        }
+        let plain = uncolored(&shown);
+        let mut lines = plain.lines();
+        let longest = lines.clone().map(|line| line.chars().count()).max();
+        assert!(longest <= width.parse().ok(), "{plain}");
+        // The match is not far from the beginning of what is shown.
+        assert!(lines.any(|line| line.contains(first)), "{plain}");
+        assert!(plain.matches("heartbeat").count() < 8, "{plain}");
+        // Without colours it is the same text.
+        assert_eq!(look(width, &["deadlock"]), plain);
+    }
+    for (query, expected) in [
+        ("deadlock heartbeats", vec!["Deadlock"]),
+        ("PG_LOCK_7", vec!["PG_LOCK_7"]),
+        ("\"held ONE  lock\"", vec!["held one lock"]),
+        ("\"held one\" lock", vec!["held one", "lock", "LOCK"]),
+        ("接続プール", vec!["接続プール"]),
+    ] {
+        let found = search(&home, &["--mode", "text", query]);
+        let hits = found["hits"].as_array().unwrap().iter();
+        let matched = hits
+            .map(|hit| &hit["matched"])
+            .find(|matched| matched["marks"] != json!([]));
+        let matched = matched.unwrap_or_else(|| panic!("{query}: {found}"));
+        let text: Vec<char> = matched["text"].as_str().unwrap().chars().collect();
+        let piece = |mark: &Value| -> String {
+            let at = |side: usize| usize::try_from(mark[side].as_u64().unwrap()).unwrap();
+            text[at(0)..at(1)].iter().collect()
+        };
+        let marks = matched["marks"].as_array().unwrap();
+        assert_eq!(
+            marks.iter().map(piece).collect::<Vec<_>>(),
+            expected,
+            "{query}"
+        );
+    }
+    let args = ["search", "--mode", "text", "deadlock"];
+    let mut terminal = home.terminal_with(&args, &[("TERM", "dumb")]);
+    assert_eq!(terminal.exit_status(), 0);
+    assert!(
+        !terminal.screen().contains("\x1b["),
+        "{}",
+        terminal.screen()
+    );
+}
+
 #[test]
 fn a_flag_within_a_query_is_a_word_and_an_option_says_what_it_does() {
     let home = Home::new();

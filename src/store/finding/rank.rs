@@ -6,7 +6,7 @@ use super::candidates::Way;
 use super::score::{Beside, Score};
 use super::search::{Mode, SearchQuery};
 use super::terms::Terms;
-use crate::store::tables::{Origin, Passage};
+use crate::store::tables::Passage;
 use crate::store::vocabulary::Sample;
 
 /// What the words count that a model has done something with, or seen in passing, beside those that were said: each `ls` and each log

@@ -1,6 +1,7 @@
 //! Finds interactions: by meaning, by words, or by both.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -109,6 +110,8 @@ pub struct Hit {
     pub parts: Option<Score>,
     /// The passage that matched best; the whole turn when whole turns are compared.
     pub matched: Option<Matched>,
+    /// What of the question is looked for, in bytes.
+    pub marks: Vec<Range<usize>>,
     /// How many interactions have this very question and answer.
     pub count: usize,
 }
@@ -119,6 +122,8 @@ pub struct Matched {
     /// What it is a piece of, see [`Origin`].
     pub source: String,
     pub text: String,
+    /// What of the text is looked for, in bytes.
+    pub marks: Vec<Range<usize>>,
 }
 
 /// Holds what a search found.
@@ -126,8 +131,8 @@ pub struct Matched {
 pub struct Found {
     /// Best first.
     pub hits: Vec<Hit>,
-    /// The words that were looked for, in lower case.
-    pub words: Vec<String>,
+    /// What was looked for.
+    pub terms: Terms,
     /// What could not be looked at, and why.
     pub notices: Vec<anyhow::Error>,
 }
@@ -153,7 +158,6 @@ impl Store {
             Mode::Hybrid | Mode::Text => self.sample(&query.filter).await?,
         };
         let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
-        found.words = terms.words().map(|(text, _)| text.to_owned()).collect();
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
         loop {
             let candidates = self.candidates(
@@ -164,17 +168,23 @@ impl Store {
                 &mut found.notices,
             );
             let Ranked { passages, done } = rank(query, &terms, &sample, candidates.await?);
-            found.hits = self.hits(query, passages).await?;
+            found.hits = self.hits(query, &terms, passages).await?;
             fetched = fetched.saturating_mul(4);
             let enough = found.hits.len() == query.limit;
             if done || enough || fetched > MOST_CANDIDATES.max(query.limit.saturating_mul(20)) {
+                found.terms = terms;
                 return Ok(found);
             }
         }
     }
 
     /// Fills in the interactions, each question and answer once, best first.
-    async fn hits(&self, query: &SearchQuery, ranked: Vec<(Passage, Score)>) -> Result<Vec<Hit>> {
+    async fn hits(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+        ranked: Vec<(Passage, Score)>,
+    ) -> Result<Vec<Hit>> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut places: HashMap<(String, String), usize> = HashMap::new();
         // Interactions are read as they are needed: there are many more candidates than hits.
@@ -195,6 +205,7 @@ impl Store {
                 }
                 places.insert(said, hits.len());
                 hits.push(Hit {
+                    marks: terms.marks(&interaction.query),
                     interaction,
                     score: score.total(),
                     similarity: score.similarity,
@@ -202,6 +213,7 @@ impl Store {
                     matched: Some(Matched {
                         source: passage.source.clone(),
                         text: passage.text.clone(),
+                        marks: terms.marks(&passage.text),
                     }),
                     count: 1,
                 });

@@ -102,6 +102,7 @@ impl Store {
             similarity: Some(similarity),
             parts: None,
             matched: None,
+            marks: Vec::new(),
             count: 1,
         };
         Ok(found.into_iter().map(hit).collect())

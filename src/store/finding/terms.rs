@@ -1,9 +1,11 @@
 //! A query taken apart: its words by stem, its phrases, the names and times in it.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::marks::marks;
 use super::score::Score;
 use crate::store::embedding::ends;
 use crate::store::vocabulary::{Sample, Word, keys, runs, words};
@@ -18,6 +20,7 @@ const IN_PARTS: f32 = 0.5;
 const MOST_WORDS: usize = 64;
 
 /// Holds what is looked for, taken apart.
+#[derive(Debug, Default)]
 pub struct Terms {
     /// What a full-text index is asked for.
     text: String,
@@ -28,11 +31,14 @@ pub struct Terms {
     runs: Vec<String>,
     /// What names something: has a capital or a digit.
     names: HashSet<String>,
+    /// What words are marked by where they are found: not only within a phrase.
+    marked: HashSet<String>,
     times: Vec<Named>,
     zone: Zone,
 }
 
 /// Is a word of a query with its weight.
+#[derive(Debug)]
 struct Term {
     /// As it was typed, in lower case.
     text: String,
@@ -103,6 +109,7 @@ impl Terms {
         }
         let mut seen = HashSet::new();
         all.retain(|word| seen.insert(word.key.clone()));
+        let kept = all.clone();
         let all = all.into_iter();
         let mut all: Vec<Term> = all.map(|word| Term::new(&ends, word, sample)).collect();
         if all.len() > MOST_WORDS {
@@ -127,10 +134,26 @@ impl Terms {
         let asked = asked.filter(is_spaced);
         let mut asked: Vec<&str> = asked.chain(runs.iter().map(String::as_str)).collect();
         asked.dedup();
+        let phrases = if quoted { phrases(query) } else { Vec::new() };
+        // What has no blanks is marked by more than a character, unless that is all.
+        let is_marked = |word: &Word| {
+            let text = &ends[word.range.clone()];
+            let is_part = |run: &String| run != text && run.contains(text);
+            let is_quoted =
+                |at: &Range<usize>| at.start <= word.range.start && word.range.end <= at.end;
+            (text.chars().nth(1).is_some() || !runs.iter().any(is_part))
+                && (phrases.is_empty() || !quoted_parts(&ends).any(|at| is_quoted(&at)))
+        };
+        let mut marked = HashSet::new();
+        for word in kept.into_iter().filter(is_marked) {
+            marked.insert(word.key);
+            marked.extend(keys(word.parts));
+        }
         Terms {
             text: asked.join(" "),
             words: all,
-            phrases: if quoted { phrases(query) } else { Vec::new() },
+            phrases,
+            marked,
             runs,
             names,
             times,
@@ -167,11 +190,21 @@ impl Terms {
         }
     }
 
+    /// Returns the share of the words that a text has, weighted, 0 to 1.
+    pub fn share(&self, text: &str) -> f32 {
+        share(&self.words, &keys(words(text)))
+    }
+
+    /// Returns what of a text is looked for, in bytes.
+    pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
+        marks(text, &self.phrases, |key| self.marked.contains(key))
+    }
+
     /// Compares a passage with the query.
     pub fn compare(&self, text: &str, moment: DateTime<Utc>, similarity: Option<f32>) -> Score {
         Score {
             similarity,
-            share: Some(share(&self.words, &keys(words(text)))),
+            share: Some(self.share(text)),
             is_timely: self.is_timely(moment),
             ..Score::default()
         }
@@ -219,13 +252,15 @@ fn note_names(query: &str, word: &Word, names: &mut HashSet<String>) {
 
 /// Returns what stands between double quotes.
 fn phrases(query: &str) -> Vec<String> {
-    let parts: Vec<&str> = query.split('"').collect();
-    // The last part is quoted only when its quote is closed.
-    let closed = (parts.len() - 1) / 2 * 2;
-    let quoted = parts[..closed].iter().skip(1).step_by(2);
-    let mut phrases: Vec<String> = quoted.map(|phrase| plain(phrase)).collect();
-    phrases.retain(|phrase| !phrase.is_empty());
-    phrases
+    let phrases = quoted_parts(query).map(|at| plain(&query[at]));
+    phrases.filter(|phrase| !phrase.is_empty()).collect()
+}
+
+/// Returns where something stands between double quotes; the last part is quoted only when its quote is closed.
+fn quoted_parts(query: &str) -> impl Iterator<Item = Range<usize>> {
+    let quotes: Vec<usize> = query.match_indices('"').map(|(at, _)| at).collect();
+    let pairs: Vec<[usize; 2]> = quotes.as_chunks().0.to_vec();
+    pairs.into_iter().map(|[open, close]| open + 1..close)
 }
 
 /// Returns a text in lower case with single blanks.

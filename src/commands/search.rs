@@ -60,6 +60,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     query.zone = memory.zone;
     let found = memory.store.search(&query).await?;
     ui.notices(&found.notices);
+    ui.instead(&found.instead);
     let hits = found.hits.iter().map(|hit| &hit.interaction);
     let hits: Vec<&Interaction> = hits.collect();
     let around = match args.context {

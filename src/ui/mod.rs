@@ -207,6 +207,14 @@ impl Ui {
         self.note(&report::footer(interaction, self.look.zone));
     }
 
+    /// Says which words were looked for instead of some that nothing has.
+    pub fn instead(&self, instead: &[(String, String)]) {
+        for (typed, meant) in instead {
+            let (typed, meant) = (theme::one_line(typed), theme::one_line(meant));
+            self.note(&format!("nothing has `{typed}`: looked for `{meant}`"));
+        }
+    }
+
     /// Shows what a search found, and what stands around it, where that is asked for.
     pub fn hits(
         &self,

@@ -64,3 +64,4 @@ mod tools;
 mod transcripts;
 mod upkeep;
 mod words;
+mod worth;

@@ -10,13 +10,13 @@ use super::search::{Mode, SearchQuery};
 use super::terms::Terms;
 use crate::store::open::Store;
 use crate::store::tables::index::has_words;
-use crate::store::tables::{Filter, Order, Origin, Passage};
+use crate::store::tables::{Filter, Having, Order, Origin, Passage};
 use crate::store::vocabulary::{Sample, runs};
 
 /// How many passages with a phrase are compared, at least.
 const QUOTING: usize = 1_000;
 /// How many passages are compared where no index says which have most of the words.
-const LOOKED_THROUGH: usize = 4_000;
+pub const LOOKED_THROUGH: usize = 4_000;
 /// Longer pieces of a script without blanks are sentences, which nobody has said as they stand; in bytes.
 const LONGEST_RUN: usize = 48;
 /// How many passages are read to learn how rare words are.
@@ -150,9 +150,9 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Passage>, bool)> {
         let text = terms.text();
-        let found = self
-            .passages
-            .matching("text", text, false, filter.clone(), &EMBEDDED, limit);
+        let found =
+            self.passages
+                .matching("text", text, Having::Any, filter.clone(), &EMBEDDED, limit);
         let mut found = found.await?;
         let complete = found.len() < limit;
         // It cuts what has no blanks into the words of a dictionary, and they may not be those of the query.
@@ -216,9 +216,14 @@ impl Store {
             if runs(&phrases).next().is_some() || !has_words(&self.passages, "text").await? {
                 return Ok(None);
             }
-            let found =
-                self.passages
-                    .matching("text", &phrases, true, query.expr(), &EMBEDDED, limit);
+            let found = self.passages.matching(
+                "text",
+                &phrases,
+                Having::All,
+                query.expr(),
+                &EMBEDDED,
+                limit,
+            );
             found.await.map(Some)
         };
         match asking.await {

@@ -13,6 +13,7 @@ mod requests;
 mod score;
 mod search;
 mod similar;
+mod spelling;
 mod sql;
 mod stats;
 mod terms;

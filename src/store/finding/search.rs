@@ -133,15 +133,45 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// What was looked for.
     pub terms: Terms,
+    /// Words that nothing has, and those that were looked for instead.
+    pub instead: Vec<(String, String)>,
     /// What could not be looked at, and why.
     pub notices: Vec<anyhow::Error>,
 }
 
 impl Store {
-    /// Finds the interactions with the passages that answer a query best.
+    /// Finds the interactions with the passages that answer a query best. Where a person typed it and nothing has any of its words, those
+    /// that are a letter off are looked for.
     ///
     /// Where one way of looking is broken the other goes on, and says so.
     pub async fn search(&self, query: &SearchQuery) -> Result<Found> {
+        let found = self.look(query).await?;
+        let has_words = |found: &Found| {
+            let mut shares = found.hits.iter().filter_map(|hit| hit.parts?.share);
+            shares.any(|share| share > 0.0)
+        };
+        let is_typed = query.quoted && query.mode != Mode::Semantic;
+        if !is_typed || has_words(&found) || !found.terms.phrases().is_empty() {
+            return Ok(found);
+        }
+        let Some(respelt) = self.respelt(query).await? else {
+            return Ok(found);
+        };
+        let text = respelt.text;
+        let mut other = self
+            .look(&SearchQuery {
+                text,
+                ..query.clone()
+            })
+            .await?;
+        if !has_words(&other) {
+            return Ok(found);
+        }
+        other.instead = respelt.instead;
+        Ok(other)
+    }
+
+    async fn look(&self, query: &SearchQuery) -> Result<Found> {
         let mut found = Found::default();
         let mut vector = None;
         if query.mode != Mode::Text {

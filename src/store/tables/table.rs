@@ -59,6 +59,15 @@ impl<R> Clone for Table<R> {
     }
 }
 
+/// Says how a text has words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Having {
+    Any,
+    All,
+    /// Any of them, or one that is a letter off.
+    Nearly,
+}
+
 impl<R: Record> Table<R> {
     /// Opens the table, and creates it when it is not there. Two processes may do so at once.
     pub async fn open(
@@ -297,21 +306,26 @@ impl<R: Record> Table<R> {
         rows.try_concat().await
     }
 
-    /// Returns the rows whose text in `column` has some of the words, or all of them, best first.
+    /// Returns the rows whose text in `column` has the words, best first.
     pub async fn matching(
         &self,
         column: &str,
         words: &str,
-        all: bool,
+        how: Having,
         filter: Option<DfExpr>,
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<R>> {
         let _pass = self.locks.enter().await?;
-        let operator = if all { Operator::And } else { Operator::Or };
+        let (operator, letters) = match how {
+            Having::Any => (Operator::Or, 0),
+            Having::All => (Operator::And, 0),
+            Having::Nearly => (Operator::Or, 1),
+        };
         let words = MatchQuery::new(words.to_owned())
             .with_column(Some(column.to_owned()))
-            .with_operator(operator);
+            .with_operator(operator)
+            .with_fuzziness(Some(letters));
         let words = FullTextSearchQuery::new_query(FtsQuery::Match(words));
         let columns: Vec<&str> = columns.iter().copied().chain(["_score"]).collect();
         let query = self.query(filter, &columns).full_text_search(words);

@@ -1,7 +1,8 @@
 //! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages and `-- import` for histories that are brought in. Prints medians and 95th percentiles, and what history they were measured on.
 //!
 //! Histories of 1,000, 10,000 and 100,000 interactions, and of 1,000,000 with `ALLM_SLOW_TESTS` set, are synthetic and seeded; making
-//! them is not measured. Their vectors come from words and not from the model, which would take hours; the model is measured apart.
+//! them is not measured. Of their vectors a few are the model's and the others made from these, as all would take hours; the model is
+//! measured apart.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -9,6 +10,7 @@
 mod age;
 mod import;
 mod synthetic;
+mod vectors;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -21,8 +23,9 @@ use allm::store::{
     Backlog, By, Filter, Mode, Options, Scope, SearchQuery, SharedJournal, Store, Turn, new_id, now,
 };
 use chrono::TimeDelta;
-use synthetic::{Words, text, turn};
+use synthetic::{text, turn};
 use tokio::runtime::Runtime;
+use vectors::Sentences;
 
 /// How often each thing is measured.
 const RUNS: u64 = 20;
@@ -33,7 +36,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "age") {
         let home = tempfile::tempdir().expect("a folder can be made");
         return runtime.block_on(async {
-            let (store, users) = open(home.path()).await;
+            let (store, users) = open(home.path(), sentences(0)).await;
             age::run(&store, home.path(), &users).await;
         });
     }
@@ -50,12 +53,13 @@ fn main() {
     if let Some(size) = std::env::args().find_map(|argument| argument.parse().ok()) {
         sizes = vec![size];
     }
+    let sentences = sentences(sizes.iter().copied().max().unwrap_or_default());
     for size in sizes {
         let mut home = tempfile::tempdir().expect("a folder can be made");
         // To look closer at one of them afterwards.
         home.disable_cleanup(std::env::var_os("ALLM_KEEP_HISTORY").is_some());
         println!("-- {}", home.path().display());
-        runtime.block_on(history(size, home.path()));
+        runtime.block_on(history(size, home.path(), sentences.clone()));
         fresh_processes(home.path());
     }
 }
@@ -106,9 +110,17 @@ fn embedding() {
     }
 }
 
+/// Returns what gives histories of up to so many interactions their vectors.
+fn sentences(size: u64) -> Sentences {
+    let lazy = Lazy::new(Source::Bundled);
+    let model = lazy.get().expect("the bundled model loads");
+    let count = if size < 1_000_000 { 5_000 } else { 20_000 };
+    Sentences::new(model, count).expect("sentences embed")
+}
+
 /// Opens a store with four users.
-async fn open(home: &Path) -> (Arc<Store>, Vec<(String, String)>) {
-    let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));
+async fn open(home: &Path, sentences: Sentences) -> (Arc<Store>, Vec<(String, String)>) {
+    let embedder = Lazy::ready(Source::Bundled, Box::new(sentences));
     let options = Options::new(home, home.join("lancedb").display().to_string(), embedder);
     let store = Arc::new(Store::open(options).await.expect("a store opens"));
     let mut users = Vec::new();
@@ -120,8 +132,8 @@ async fn open(home: &Path) -> (Arc<Store>, Vec<(String, String)>) {
 }
 
 /// Measures a history of `size` interactions in `home`.
-async fn history(size: u64, home: &Path) {
-    let (store, users) = open(home).await;
+async fn history(size: u64, home: &Path, sentences: Sentences) {
+    let (store, users) = open(home, sentences).await;
     let start = Instant::now();
     for first in (0..size).step_by(10_000) {
         let turns = (first..size.min(first + 10_000)).map(|number| turn(number, size, &users));

@@ -1,19 +1,12 @@
 //! Makes histories that look like real ones, from a seed: topics with words of their own, common words among them, people and
-//! sessions of uneven size, two years of time. Vectors come from the words, so that what shares a topic is alike.
-
-use std::collections::HashMap;
-use std::sync::Mutex;
+//! sessions of uneven size, two years of time.
 
 use allm::conversation::{Status, Step, ToolCall, Usage};
-use allm::embedder::Embedder;
 use allm::store::{Interaction, Session, Turn, now};
-use anyhow::Result;
 use chrono::TimeDelta;
 use serde_json::json;
 
-/// The length of the vectors, that of the bundled model.
-pub const DIMENSION: usize = 384;
-const TOPICS: u64 = 400;
+pub const TOPICS: u64 = 400;
 /// How many words a topic has to itself, and how many all topics share.
 const OWN: u64 = 40;
 const COMMON: u64 = 2_000;
@@ -21,10 +14,10 @@ const COMMON: u64 = 2_000;
 const SPAN: u64 = 2 * 365 * 24 * 60;
 
 /// Is a small generator of numbers that are the same everywhere (splitmix64).
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,8 +25,13 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+
+    /// Returns a place in a list of so many.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or_default()
     }
 }
 
@@ -50,21 +48,29 @@ fn word(number: u64) -> String {
         .collect()
 }
 
+/// Returns one of the words that a topic has to itself.
+fn own_word(topic: u64, at: u64) -> String {
+    word(1_000_000 + topic * OWN + at)
+}
+
+/// Returns the words that topics have to themselves, with their topics.
+pub fn own_words() -> impl Iterator<Item = (String, u64)> {
+    (0..TOPICS).flat_map(|topic| (0..OWN).map(move |at| (own_word(topic, at), topic)))
+}
+
 /// Returns some sentences about a topic.
 pub fn text(seed: u64, topic: u64, words: u64) -> String {
     let mut numbers = Numbers(seed);
     let mut text = String::new();
     for at in 0..words {
         // A third of the words are the topic's own, the frequent ones first.
-        let number = if numbers.below(3) == 0 {
-            1_000_000 + topic * OWN + numbers.below(OWN).min(numbers.below(OWN))
+        let word = if numbers.below(3) == 0 {
+            own_word(topic, numbers.below(OWN).min(numbers.below(OWN)))
         } else {
-            numbers
-                .below(COMMON)
-                .min(numbers.below(COMMON))
-                .min(numbers.below(COMMON))
+            let first = numbers.below(COMMON).min(numbers.below(COMMON));
+            word(first.min(numbers.below(COMMON)))
         };
-        text.push_str(&word(number));
+        text.push_str(&word);
         text.push_str(if at % 12 == 11 { ". " } else { " " });
     }
     text.trim_end().to_owned()
@@ -135,62 +141,5 @@ pub fn turn(number: u64, of: u64, users: &[(String, String)]) -> Turn {
         quoting: Vec::new(),
         erasures: 0,
         redacted: 0,
-    }
-}
-
-/// Embeds a text as the sum of vectors of its words, rare words more than common ones.
-#[derive(Default)]
-pub struct Words(Mutex<HashMap<String, Vec<f32>>>);
-
-impl Words {
-    fn add(&self, word: &str, sum: &mut [f32]) {
-        let mut known = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let vector = known.entry(word.to_owned()).or_insert_with(|| {
-            let seed = word.bytes().fold(7, |seed: u64, byte| {
-                seed.wrapping_mul(31).wrapping_add(byte.into())
-            });
-            let mut numbers = Numbers(seed);
-            (0..DIMENSION)
-                .map(|_| numbers.below(2_001) as f32 / 1_000.0 - 1.0)
-                .collect()
-        });
-        sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += *x);
-    }
-}
-
-impl Embedder for Words {
-    fn name(&self) -> &'static str {
-        "all-MiniLM-L6-v2"
-    }
-
-    fn dimension(&self) -> usize {
-        DIMENSION
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let embed = |text: &&str| {
-            let mut sum = vec![0.0; DIMENSION];
-            for word in text.split([' ', '.']).filter(|word| !word.is_empty()) {
-                self.add(word, &mut sum);
-            }
-            let length = sum
-                .iter()
-                .map(|x| x * x)
-                .sum::<f32>()
-                .sqrt()
-                .max(f32::EPSILON);
-            for x in &mut sum {
-                *x /= length;
-            }
-            sum
-        };
-        Ok(texts.iter().map(embed).collect())
-    }
-
-    fn passages<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
-        Ok(vec![text])
     }
 }

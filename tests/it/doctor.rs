@@ -9,9 +9,10 @@ use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Finding, Options, Scope, State, Store, examine};
 use serde_json::Value;
 
+use crate::embedder::Words;
 use crate::harness::Home;
 use crate::server::ollama;
-use crate::upkeep::synthetic::{Words, turn};
+use crate::upkeep::synthetic::turn;
 
 fn options(home: &Path) -> Options {
     let embedder = Lazy::ready(Source::Bundled, Box::new(Words::default()));

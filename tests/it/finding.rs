@@ -8,9 +8,10 @@ use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Options, Scope, SearchQuery, Store, Turn};
 use serde_json::{Value, json};
 
+use crate::embedder::Words;
 use crate::harness::Home;
 use crate::scripted::{self, Said, calls};
-use crate::upkeep::synthetic::{Words, turn};
+use crate::upkeep::synthetic::turn;
 
 fn options(home: &Path, embedder: Lazy) -> Options {
     Options::new(home, home.join("lancedb").display().to_string(), embedder)

@@ -1,16 +1,14 @@
 //! Indices: made in the background when a history has grown, and no condition for finding what is new.
 
-#![expect(
-    clippy::cast_precision_loss,
-    reason = "the generator's numbers are small"
-)]
-
 #[path = "../bench/synthetic.rs"]
+#[expect(dead_code, reason = "benchmarks need more of it")]
 pub mod synthetic;
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Backlog, Filter, Options, Scope, SearchQuery, Store, Turn, new_id};
-use synthetic::{Words, turn};
+use synthetic::turn;
+
+use crate::embedder::Words;
 
 fn options(home: &tempfile::TempDir) -> Options {
     let uri = home.path().join("lancedb").display().to_string();

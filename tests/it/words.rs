@@ -8,8 +8,9 @@ use lancedb::index::Index;
 use lancedb::index::scalar::FtsIndexBuilder;
 use serde_json::{Value, json};
 
+use crate::embedder::Words;
 use crate::harness::Home;
-use crate::upkeep::synthetic::{Words, turn};
+use crate::upkeep::synthetic::turn;
 
 const SHA1: &str = "4f2e9d0c7b6a59483726150f9e8d7c6b5a493827";
 const SHA256: &str = "9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab";

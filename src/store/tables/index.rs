@@ -18,6 +18,15 @@ use super::table::{Record, Table};
 const WORTH_IT: usize = 1_000;
 /// From so many rows on, vectors want an index: looking through them takes longer than all else of a search.
 const MANY_VECTORS: usize = 10_000;
+/// How many vectors a part of an index holds, on average.
+const PART: u32 = 4_096;
+/// How many bits are kept of each number of a vector. With more of them no more is found, as the best are compared exactly, and the
+/// index of a million turns leaves no room in memory for others.
+const BITS: u32 = 1;
+/// With a condition, such a share of the parts is looked into at least, up to so many: the rows that fulfil it may not be in the
+/// nearest ones. Without one LanceDB looks into as many as are near.
+const PROBED: usize = 4;
+const MOST_PROBED: usize = 64;
 /// So many new vectors, or a hundredth of all, are looked through beside the index before it is updated.
 const MANY_NEW: usize = 1_000;
 
@@ -54,10 +63,7 @@ pub async fn maintain<R: Record>(table: &Table<R>, columns: &[(&str, Kind)]) -> 
             Kind::Ordered => Index::BTree(BTreeIndexBuilder::default()),
             Kind::Few => Index::Bitmap(BitmapIndexBuilder::default()),
             Kind::Words => Index::FTS(words()),
-            Kind::Meaning => {
-                let vectors = IvfRqIndexBuilder::default().distance_type(DistanceType::Cosine);
-                Index::IvfRq(vectors)
-            }
+            Kind::Meaning => Index::IvfRq(vectors()),
         };
         let made = table.create_index(&[*column], index).execute().await;
         made.with_context(|| format!("cannot index `{column}` of `{}`", R::NAME))?;
@@ -90,15 +96,38 @@ fn words() -> FtsIndexBuilder {
         .remove_stop_words(false)
 }
 
-/// Returns whether an index is as it would be made now: an earlier program may have cut texts otherwise.
+/// Says how vectors are put into parts, and how coarsely they are kept.
+fn vectors() -> IvfRqIndexBuilder {
+    IvfRqIndexBuilder::default()
+        .distance_type(DistanceType::Cosine)
+        .target_partition_size(PART)
+        .num_bits(BITS)
+}
+
+/// Returns how many parts of an index of so many vectors are looked into at least, where there is a condition.
+pub fn probes(rows: usize) -> usize {
+    let parts = rows / usize::try_from(PART).unwrap_or(usize::MAX);
+    (parts / PROBED).clamp(1, MOST_PROBED)
+}
+
+/// Returns whether an index is as it would be made now: an earlier program may have made it otherwise.
 pub fn is_current(index: &IndexConfig) -> bool {
     let made = index.index_details.as_deref();
-    let made: Option<Value> = made.and_then(|made| serde_json::from_str(made).ok());
-    let wanted = serde_json::to_value(words()).unwrap_or_default();
-    let cut = ["base_tokenizer", "max_token_length", "remove_stop_words"];
     // What says nothing cannot be told apart.
-    index.index_type != IndexType::FTS
-        || made.is_none_or(|made| cut.iter().all(|name| made[name] == wanted[name]))
+    let Some(made) = made.and_then(|made| serde_json::from_str::<Value>(made).ok()) else {
+        return true;
+    };
+    match index.index_type {
+        IndexType::FTS => {
+            let wanted = serde_json::to_value(words()).unwrap_or_default();
+            let cut = ["base_tokenizer", "max_token_length", "remove_stop_words"];
+            cut.iter().all(|name| made[name] == wanted[name])
+        }
+        IndexType::IvfRq => {
+            made["target_partition_size"] == PART && made["compression"]["num_bits"] == BITS
+        }
+        _ => true,
+    }
 }
 
 /// Returns whether the words of a column are indexed.
@@ -249,6 +278,27 @@ mod tests {
             );
             assert_eq!(near.await.unwrap().len(), all);
         }
+    }
+
+    #[tokio::test]
+    async fn an_index_of_vectors_that_was_made_otherwise_is_made_anew_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = open(&folder).await;
+        table.add(&rows(MANY_VECTORS)).await.unwrap();
+        let otherwise = vectors().num_bits(BITS + 1);
+        let making = table
+            .inner
+            .create_index(&["meant"], Index::IvfRq(otherwise))
+            .execute();
+        making.await.unwrap();
+        let is_current = async || is_current(&table.inner.list_indices().await.unwrap()[0]);
+        assert!(!is_current().await);
+        let columns = [("meant", Kind::Meaning)];
+        maintain(&table, &columns).await.unwrap();
+        assert!(is_current().await);
+        let version = table.inner.version().await.unwrap();
+        maintain(&table, &columns).await.unwrap();
+        assert_eq!(table.inner.version().await.unwrap(), version);
     }
 
     // Finding M18.

@@ -21,12 +21,14 @@ use lancedb::{Connection, DistanceType, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::index;
 use crate::store::locks::Locks;
 use crate::store::words::Hinted;
 
-/// How many rows that a vector index finds are compared exactly, at least, and how many of its parts are looked into at least.
-const REFINED: usize = 200;
-const PROBES: usize = 48;
+/// How many rows that a vector index finds are compared exactly, at least, and how many times as many as are wanted: it keeps the
+/// vectors coarsely.
+const REFINED: usize = 240;
+const REFINED_TIMES: usize = 4;
 
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
 pub trait Record: Serialize + DeserializeOwned {
@@ -257,18 +259,22 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
+        let probes = match filter {
+            Some(_) => index::probes(self.count(None).await?),
+            None => 1,
+        };
         let _pass = self.locks.enter().await?;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
-        // An index keeps the vectors coarsely; the best of them are compared exactly.
-        let factor = u32::try_from(REFINED.div_ceil(limit.max(1)).max(2))?;
-        // Without a limit to its parts it looks into more of them until it has enough rows of those that the filter lets through.
+        let factor = REFINED.div_ceil(limit.max(1)).max(REFINED_TIMES);
+        // Without a limit to its parts it looks into more of them, as they are near, and until it has enough rows of those that the
+        // filter lets through.
         let query = self
             .query(filter, &columns)
             .nearest_to(vector)?
             .column(column)
             .distance_type(DistanceType::Cosine)
-            .refine_factor(factor)
-            .minimum_nprobes(PROBES)?
+            .refine_factor(u32::try_from(factor)?)
+            .minimum_nprobes(probes)?
             .maximum_nprobes(None)?
             .limit(limit);
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;

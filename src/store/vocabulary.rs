@@ -239,6 +239,8 @@ fn pairs(run: regex::Match<'_>) -> impl Iterator<Item = Word> {
 pub struct Sample {
     texts: usize,
     count: HashMap<String, usize>,
+    /// How many passages there are, where the texts are some of them.
+    passages: usize,
 }
 
 impl Sample {
@@ -257,6 +259,18 @@ impl Sample {
     /// Returns whether any of the texts has a word with this key.
     pub fn contains(&self, key: &str) -> bool {
         self.count.contains_key(key)
+    }
+
+    /// Says how many passages there are, of which these texts are some.
+    #[must_use]
+    pub fn of(self, passages: usize) -> Sample {
+        Sample { passages, ..self }
+    }
+
+    /// Returns how many passages may have the word.
+    pub fn spread(&self, word: &str) -> usize {
+        let count = self.count.get(word).copied().unwrap_or_default();
+        count * self.passages.max(self.texts) / self.texts.max(1)
     }
 
     /// Returns how much a word says: the logarithm of how rare it is.

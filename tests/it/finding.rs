@@ -39,6 +39,34 @@ async fn found(store: &Store, text: &str, quoted: bool) -> Vec<String> {
     hits.map(|hit| hit.interaction.query).collect()
 }
 
+#[tokio::test]
+async fn many_short_actions_leave_room_for_what_was_said() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(options(home.path(), words())).await.unwrap();
+    let user = store.ensure_user("alice").await.unwrap();
+    let users = [(user.user_id, user.username)];
+    let mut turns: Vec<Turn> = (0..1_100)
+        .map(|at| Turn {
+            steps: vec![Step {
+                action: Some(ToolCall {
+                    name: "fly".to_owned(),
+                    arguments: json!({"what": "kite"}),
+                    ..ToolCall::default()
+                }),
+                success: true,
+                ..Step::default()
+            }],
+            ..said(at, &format!("question {at}"), &users)
+        })
+        .collect();
+    let long = "and so on and so forth until the evening came over the hills ".repeat(8);
+    let kite = format!("{long} a kite {long}");
+    turns.push(said(1_100, &kite, &users));
+    store.import(turns, false).await.unwrap();
+    store.maintain().await.unwrap();
+    assert_eq!(found(&store, "kite", false).await[0], kite);
+}
+
 // Finding H8.
 #[tokio::test]
 async fn a_phrase_is_found_however_many_passages_have_its_words() {

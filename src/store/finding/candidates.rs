@@ -115,8 +115,7 @@ impl Store {
         Ok(ways)
     }
 
-    /// Returns passages with words of a query, those of actions apart, and of each whether that is all: many actions are short and would
-    /// leave no room for what was said.
+    /// Returns passages with words of a query, those of actions apart, and of each whether that is all.
     async fn worded(
         &self,
         query: &SearchQuery,
@@ -130,8 +129,23 @@ impl Store {
             .then(|| col("source").not_eq(action()));
         let asks = query.sources.is_empty() || query.asks_for(Some(Origin::Action));
         let done = asks.then(|| col("source").eq(action()));
+        let mut wanted = vec![said, done];
         let mut ways = Vec::new();
-        for these in [said, done].into_iter().flatten() {
+        if is_indexed && wanted.iter().all(Option::is_some) {
+            // A condition that few of many rows fulfil costs the index more than the words do.
+            let all = self.indexed(terms, query.expr(), query.limit, limit);
+            let (all, complete) = all.await?;
+            let is_done = |passage: &Passage| passage.origin() == Some(Origin::Action);
+            let (done, said): (Vec<_>, Vec<_>) = all.into_iter().partition(is_done);
+            ways.push((done, complete));
+            // Many actions are short and may leave no room for what was said.
+            if complete || said.len() >= limit / 2 {
+                ways.push((said, complete));
+                return Ok(ways);
+            }
+            wanted.truncate(1);
+        }
+        for these in wanted.into_iter().flatten() {
             let these = query.expr().into_iter().chain([these]).reduce(DfExpr::and);
             ways.push(match is_indexed {
                 true => self.indexed(terms, these, query.limit, limit).await?,
@@ -270,7 +284,7 @@ impl Store {
             .reduce(DfExpr::and);
         let passages = self.passages.select(some, &["text"], None, None).await?;
         let texts = passages.iter().map(|passage| passage.text.as_str());
-        let sample = Arc::new(Sample::new(texts));
+        let sample = Arc::new(Sample::new(texts).of(rows));
         *self.sampled.lock().await = Some((filter.scope().clone(), rows, Arc::clone(&sample)));
         Ok(sample)
     }

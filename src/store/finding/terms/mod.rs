@@ -1,5 +1,8 @@
 //! A query taken apart: its words by stem, its phrases, the names and times in it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -16,6 +19,9 @@ const TOLD_LATER: i64 = 3;
 /// Of an identifier whose parts alone are there half is there.
 const IN_PARTS: f32 = 0.5;
 
+/// How many passages a full-text index looks through, some 30 ms: it is asked for the rarest words first. What has none of them is no
+/// answer where so many have the others.
+const LOOKED_THROUGH: usize = 500_000;
 /// How many words of a query count; of a longer one the rarest.
 const MOST_WORDS: usize = 64;
 
@@ -121,17 +127,9 @@ impl Terms {
             .collect();
         runs.sort_unstable();
         runs.dedup();
-        // The index cuts at signs, but knows no humps; it has words of its own for runs.
-        let asked = all.iter().flat_map(|term| {
-            let is_whole = term.parts.is_empty() || term.text.chars().all(char::is_alphanumeric);
-            let whole = is_whole.then_some(term);
-            whole
-                .into_iter()
-                .chain(term.pieces())
-                .map(|term| term.text.as_str())
-        });
+        // The index has words of its own for runs.
         let is_spaced = |text: &&str| self::runs(text).next().is_none();
-        let asked = asked.filter(is_spaced);
+        let asked = asked(&all, sample).into_iter().filter(is_spaced);
         let mut asked: Vec<&str> = asked.chain(runs.iter().map(String::as_str)).collect();
         asked.dedup();
         let phrases = if quoted { phrases(query) } else { Vec::new() };
@@ -236,6 +234,24 @@ impl Terms {
     }
 }
 
+/// Returns the words that an index is asked for, the rarest first. It cuts at signs, but knows no humps.
+fn asked<'t>(terms: &'t [Term], sample: &Sample) -> Vec<&'t str> {
+    let pieces = terms.iter().flat_map(|term| {
+        let is_whole = term.text.chars().all(char::is_alphanumeric);
+        let whole = Some(term).filter(|term| is_whole && !term.parts.is_empty());
+        whole.into_iter().chain(term.pieces())
+    });
+    let mut pieces: Vec<&Term> = pieces.collect();
+    pieces.sort_by_key(|piece| sample.spread(&piece.key));
+    let mut looked_through = 0;
+    let is_asked = |(at, piece): &(usize, &Term)| {
+        looked_through += sample.spread(&piece.key);
+        *at == 0 || looked_through <= LOOKED_THROUGH
+    };
+    let asked = pieces.into_iter().enumerate().take_while(is_asked);
+    asked.map(|(_, piece)| piece.text.as_str()).collect()
+}
+
 /// Notes what of a word names something: what has a capital or a digit, of what signs put together each part.
 fn note_names(query: &str, word: &Word, names: &mut HashSet<String>) {
     let text = &query[word.range.clone()];
@@ -269,115 +285,4 @@ fn plain(text: &str) -> String {
         .collect::<Vec<_>>()
         .join(" ")
         .to_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Sample {
-        let texts = [
-            "a pool is full",
-            "a lock is held",
-            "a pool of PG_LOCK v2.1, `readAll`",
-        ];
-        Sample::new(texts.into_iter())
-    }
-
-    fn terms(query: &str) -> Terms {
-        Terms::new(query, &sample(), true, Zone::default())
-    }
-
-    fn share(query: &str, text: &str) -> f32 {
-        let score = terms(query).compare(text, DateTime::default(), None);
-        score.share.unwrap()
-    }
-
-    #[test]
-    fn rare_words_weigh_more_than_common_ones_and_stop_words_nothing() {
-        let words = |query: &str| {
-            let terms = terms(query);
-            let words = terms.words().map(|(word, _)| word.to_owned());
-            words.collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(words("the pool, what is THE pool"), "pool");
-        // Where nothing else is asked for, they are.
-        assert_eq!(words("what is it"), "what is it");
-        let (common, rare) = (share("pool held", "pool"), share("pool held", "held"));
-        assert!(common > 0.0 && rare > common && (common + rare - 1.0).abs() < 1e-6);
-        assert!(share("…", "…") < f32::EPSILON);
-    }
-
-    #[test]
-    fn words_are_compared_by_stem_and_identifiers_whole_or_by_parts() {
-        let full = |query: &str, text: &str| {
-            let share = share(query, text);
-            assert!((share - 1.0).abs() < 1e-6, "{query} in {text}: {share}");
-        };
-        full("deadlocked pools", "the pool deadlocks");
-        full("CAFÉ", "cafe");
-        full("PG_LOCK v2.1", "pg_lock of v2.1");
-        full("read all", "who calls `readAll`?");
-        full("lock", "PG_LOCK");
-        let parts = share("PG_LOCK", "the lock of pg");
-        assert!(parts > 0.0 && parts < 0.6, "{parts}");
-    }
-
-    #[test]
-    fn phrases_must_stand_as_they_are() {
-        let query = "why \"the Pool  is\" \"open";
-        // Finding H8: in what nobody typed as a search, quotes are quotes.
-        let read = Terms::new(query, &sample(), false, Zone::default());
-        assert!(read.phrases().is_empty());
-        let terms = terms(query);
-        assert_eq!(terms.phrases(), ["the pool is"]);
-        assert!(
-            terms.has_phrases("so The\npool is full") && !terms.has_phrases("is the pool full")
-        );
-        assert!(self::terms("\"\"").has_phrases("anything"));
-    }
-
-    #[test]
-    fn what_is_named_and_never_mentioned_is_noticed() {
-        let unknown =
-            |query: &str| terms(query).names_unknown(&sample(), ["about Redis"].into_iter());
-        assert!(unknown("Kafka is full") && unknown("error E0382"));
-        assert!(!unknown("PG_LOCK is kept in Redis") && !unknown("kafka is full"));
-        assert!(!unknown("was the pool full in May 2023, or in June"));
-    }
-
-    #[test]
-    fn a_time_is_no_word_and_counts_for_what_is_from_it() {
-        let terms = terms("the pool on 8 May 2023");
-        let timely = |time: &str| {
-            let moment = time.parse().unwrap();
-            terms.compare("the pool", moment, None).is_timely
-        };
-        assert!(timely("2023-05-08T12:00:00Z") && timely("2023-05-10T12:00:00Z"));
-        assert!(!timely("2023-05-20T12:00:00Z") && !timely("2022-05-08T12:00:00Z"));
-        let score = terms.compare("the pool", DateTime::default(), None);
-        assert!((score.share.unwrap() - 1.0).abs() < 1e-6);
-    }
-
-    // Finding M16.
-    #[test]
-    fn of_very_many_words_the_rarest_count() {
-        let many: Vec<String> = (0..200).map(|at| format!("w{at}")).collect();
-        let sample = Sample::new([many[..180].join(" ").as_str()].into_iter());
-        let terms = Terms::new(&many.join(" "), &sample, false, Zone::default());
-        assert_eq!(terms.words().count(), MOST_WORDS);
-        assert!((180..200).all(|at| terms.words().any(|(word, _)| word == format!("w{at}"))));
-        assert_eq!(terms.text().split(' ').count(), MOST_WORDS);
-    }
-
-    #[test]
-    fn the_index_is_asked_for_what_says_something() {
-        let asked = |query: &str| terms(query).text().to_owned();
-        assert_eq!(asked("what is the cause"), "cause");
-        assert_eq!(
-            asked("getUserName of std::fs"),
-            "getusername get user name std fs"
-        );
-        assert_eq!(asked("ERP审批"), "erp 审批");
-    }
 }

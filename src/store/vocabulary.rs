@@ -14,6 +14,8 @@ use lance_tokenizer::{
 use lru::LruCache;
 use regex::Regex;
 
+/// Fewer vectors say more about what they are of than about the model.
+const FEW: f32 = 100.0;
 /// How many words are remembered with their stems, and how long they are at most, in bytes.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(50_000).expect("50,000 is not zero");
 const LONGEST_REMEMBERED: usize = 40;
@@ -241,6 +243,8 @@ pub struct Sample {
     count: HashMap<String, usize>,
     /// How many passages there are, where the texts are some of them.
     passages: usize,
+    /// The mean cosine of any two of them.
+    alike: f32,
 }
 
 impl Sample {
@@ -265,6 +269,30 @@ impl Sample {
     #[must_use]
     pub fn of(self, passages: usize) -> Sample {
         Sample { passages, ..self }
+    }
+
+    /// Says how alike any two of these vectors are.
+    #[must_use]
+    pub fn with<'v>(self, vectors: impl Iterator<Item = &'v [f32]>) -> Sample {
+        let (mut sum, mut count) = (Vec::new(), 0_u16);
+        for vector in vectors {
+            sum.resize(vector.len(), 0.0);
+            sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += x);
+            count = count.saturating_add(1);
+        }
+        let count = f32::from(count);
+        let together: f32 = sum.iter().map(|x: &f32| x * x).sum();
+        // Each is like itself, which says nothing.
+        let alike = (together - count) / (count * (count - 1.0));
+        Sample {
+            alike: Some(alike).filter(|_| count >= FEW).unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// Returns the cosine that any two texts have by this model; 0, where there are few.
+    pub fn alike(&self) -> f32 {
+        self.alike
     }
 
     /// Returns how many passages may have the word.
@@ -346,5 +374,18 @@ mod tests {
             telling("Caroline's don't l'eau is_it"),
             ["Caroline", "eau", "is_it"]
         );
+    }
+
+    #[test]
+    fn how_alike_any_two_texts_are_is_known() {
+        let alike = |vectors: &[[f32; 2]], count: usize| {
+            let vectors = vectors.iter().cycle().take(count);
+            let vectors = vectors.map(|vector| &vector[..]);
+            Sample::default().with(vectors).alike()
+        };
+        let apart = [[1.0, 0.0], [-1.0, 0.0]];
+        assert!(alike(&apart, 1_000).abs() < 0.01);
+        assert!((alike(&[[1.0, 0.0], [0.6, 0.8]], 1_000) - 0.8).abs() < 0.01);
+        assert!(alike(&[[1.0, 0.0]], 10) < 1e-6 && alike(&[], 0) < 1e-6);
     }
 }

@@ -106,11 +106,7 @@ fn indented(text: String, look: Look) -> String {
 fn explained(hit: &Hit) -> Option<String> {
     let parts = hit.parts?;
     let mut own = Vec::new();
-    own.extend(
-        parts
-            .similarity
-            .map(|cosine| format!("meaning {cosine:.2}")),
-    );
+    own.extend(parts.meaning().map(|alike| format!("meaning {alike:.2}")));
     own.extend(parts.share.map(|share| format!("words {share:.2}")));
     let mut text = format!("{:.2} by itself ({})", parts.own(), own.join(", "));
     if parts.conversation > parts.own() {

@@ -124,7 +124,7 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
         object.insert("similarity".to_owned(), json!(hit.similarity));
         let parts = hit.parts.map(|parts| {
             json!({
-                "meaning": parts.similarity,
+                "meaning": parts.meaning(),
                 "words": parts.share,
                 "itself": parts.own(),
                 "conversation": parts.conversation,

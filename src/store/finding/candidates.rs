@@ -266,7 +266,7 @@ impl Store {
         self.latest(filter, limit).await
     }
 
-    /// Returns how rare words are in what the filter's user said. Read again when the history has grown by a quarter.
+    /// Returns how rare words are in what the filter's user said, and how alike any two passages of it. Read again when the history has grown by a quarter.
     pub(super) async fn sample(&self, filter: &Filter) -> Result<Arc<Sample>> {
         let rows = self.passages.count(None).await?;
         if let Some((scope, known, sample)) = &*self.sampled.lock().await
@@ -282,9 +282,11 @@ impl Store {
             .into_iter()
             .chain(some)
             .reduce(DfExpr::and);
-        let passages = self.passages.select(some, &["text"], None, None).await?;
+        let columns = ["text", "embedding"];
+        let passages = self.passages.select(some, &columns, None, None).await?;
         let texts = passages.iter().map(|passage| passage.text.as_str());
-        let sample = Arc::new(Sample::new(texts).of(rows));
+        let vectors = passages.iter().filter_map(|row| row.embedding.as_deref());
+        let sample = Arc::new(Sample::new(texts).of(rows).with(vectors));
         *self.sampled.lock().await = Some((filter.scope().clone(), rows, Arc::clone(&sample)));
         Ok(sample)
     }

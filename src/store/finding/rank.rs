@@ -13,6 +13,10 @@ use crate::store::vocabulary::Sample;
 /// has the words of many questions.
 const PASSING: f32 = 0.8;
 
+/// There are models to which all texts are alike, as E5 is: a cosine says how much more than others two are. Those to which a history
+/// of one matter is are below this.
+const NARROW: f32 = 0.4;
+
 /// Holds the best passage of each interaction, best first.
 pub struct Ranked {
     pub passages: Vec<(Passage, Score)>,
@@ -25,10 +29,13 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
     let all = || ways.iter().flat_map(|way| &way.passages);
     let texts = all().map(|(passage, _)| passage.text.as_str());
     let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
+    let base = Some(sample.alike()).filter(|alike| *alike > NARROW);
+    let base = base.unwrap_or_default();
     let compares = all().any(|(_, similarity)| similarity.is_some());
     let score = |(passage, similarity): (Passage, Option<f32>)| {
         let mut score = terms.compare(&passage.text, passage.timestamp, similarity);
         score.compares = compares;
+        score.base = base;
         let weight = if query.asks_for(passage.origin()) {
             1.0
         } else {

@@ -37,6 +37,8 @@ pub struct Score {
     pub conversation: f32,
     /// Whether it is from a time that the query names.
     pub is_timely: bool,
+    /// What any two texts have as their cosine, where that is much.
+    pub base: f32,
     /// Whether others have a cosine: then one without is like nothing.
     pub compares: bool,
 }
@@ -99,8 +101,11 @@ impl Score {
         is_like && self.own() >= GAP * beside.best
     }
 
-    fn meaning(self) -> Option<f32> {
-        self.similarity.or(self.compares.then_some(0.0))
+    /// Returns how alike they are, from what any two texts are on.
+    pub fn meaning(self) -> Option<f32> {
+        let beyond = |cosine: f32| (cosine - self.base) / (1.0 - self.base);
+        let meaning = self.similarity.map(beyond);
+        meaning.or(self.compares.then_some(0.0))
     }
 }
 
@@ -121,6 +126,12 @@ mod tests {
         assert!((score(1.0, 1.0).total() - 1.0).abs() < 1e-6);
         assert!(score(-0.3, 0.0).total() >= 0.0 && score(-0.3, None).total() >= 0.0);
         assert!(score(0.3, 1.0).total() > score(0.6, 0.3).total());
+        let narrow = Score {
+            base: 0.75,
+            ..score(0.78, 0.0)
+        };
+        assert!(!narrow.is_worthwhile(Beside::default()));
+        assert!(score(0.78, 0.0).is_worthwhile(Beside::default()));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::Result;
 use lancedb::expr::{DfExpr, col, is_in, lit};
@@ -183,10 +182,7 @@ impl Store {
                     .push(error.context("looked for the words alone")),
             }
         }
-        let sample = match query.mode {
-            Mode::Semantic => Arc::default(),
-            Mode::Hybrid | Mode::Text => self.sample(&query.filter).await?,
-        };
+        let sample = self.sample(&query.filter).await?;
         let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
         loop {

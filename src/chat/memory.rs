@@ -143,10 +143,8 @@ impl Tool for SearchMemory {
             let arguments: Arguments = read(&arguments)?;
             self.memory.backlog.rows().await;
             let zone = self.memory.zone;
-            let from = arguments.from.as_deref();
-            let from = from.map(|text| timeframe::from(text, zone)).transpose()?;
-            let until = arguments.to.as_deref();
-            let until = until.map(|text| timeframe::until(text, zone)).transpose()?;
+            let (from, to) = (arguments.from.as_deref(), arguments.to.as_deref());
+            let (from, until) = timeframe::bounds(from, to, zone)?;
             let mut filter = self.memory.filter(Whom::Me, from, until).await?;
             if let Some(session_id) = &self.told {
                 filter = filter.except_session(session_id);

@@ -1,12 +1,11 @@
 //! Arguments that several commands share: whose history, from when to when, how much of it.
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
 
 use super::which::Which;
 use crate::chat::Memory;
 use crate::store::{Filter, Whom};
-use crate::timeframe::{self as time, Zone};
+use crate::timeframe::{self, Bound};
 use crate::ui::Ui;
 
 /// Says whose history a command looks at.
@@ -71,14 +70,12 @@ pub struct When {
     pub to: Option<String>,
 }
 
-/// One end of a window of time; none, where it is open.
-pub type Bound = Option<DateTime<Utc>>;
-
 impl When {
-    pub fn bounds(&self, zone: Zone) -> Result<(Bound, Bound)> {
-        let (from, to) = (self.from.as_deref(), self.to.as_deref());
-        let from = from.map(|text| time::from(text, zone)).transpose()?;
-        Ok((from, to.map(|text| time::until(text, zone)).transpose()?))
+    /// Returns both ends, and says what they came to.
+    pub fn bounds(&self, ui: &Ui) -> Result<(Bound, Bound)> {
+        let (from, until) = timeframe::bounds(self.from.as_deref(), self.to.as_deref(), ui.zone())?;
+        ui.window(from, until);
+        Ok((from, until))
     }
 }
 
@@ -105,14 +102,7 @@ impl Found {
         ui: &Ui,
     ) -> Result<Filter> {
         self.whose.among(words, memory, ui).await?;
-        let (from, until) = self.when.bounds(memory.zone)?;
-        let shown = |bound: Bound| bound.map(|time| memory.zone.shown(time));
-        match (shown(from), shown(until)) {
-            (Some(from), None) => ui.note(&format!("only since {from}")),
-            (None, Some(until)) => ui.note(&format!("only before {until}")),
-            (Some(from), Some(until)) => ui.note(&format!("only from {from} to {until}")),
-            (None, None) => {}
-        }
+        let (from, until) = self.when.bounds(ui)?;
         self.which.say(ui);
         let filter = memory.filter(self.whose.whom(), from, until).await?;
         self.which.narrow(filter, memory).await

@@ -110,7 +110,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Res
     if let Some(id) = &mut args.session {
         shown.id(id, &mut args.whose)?;
     }
-    let (from, until) = args.when.bounds(memory.zone)?;
+    let (from, until) = args.when.bounds(ui)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {

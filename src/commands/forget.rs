@@ -73,7 +73,7 @@ pub async fn forget(mut args: ForgetArgs, memory: &Memory, shown: &Shown, ui: &U
         // A list of others' history does not say that theirs is to go.
         shown.id(id, &mut Whose::default())?;
     }
-    let (from, until) = args.when.bounds(memory.zone)?;
+    let (from, until) = args.when.bounds(ui)?;
     let said = args.matching.is_some() || args.session.is_some() || args.whose.is_given();
     let narrow = said || args.which.is_given() || from.is_some() || until.is_some();
     if args.ids.is_empty() && !narrow {

@@ -26,7 +26,7 @@ pub struct Args {
 
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let zone = memory.zone;
-    let (from, until) = args.when.bounds(zone)?;
+    let (from, until) = args.when.bounds(ui)?;
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let filter = args.which.narrow(filter, memory).await?;
     let stats = memory.store.stats(&filter).await?;

@@ -30,8 +30,8 @@ pub use theme::visible;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{Around, CycleHit, Fact, Found, Hit, Interaction, Notice};
-use crate::timeframe::{Range, Zone};
+use crate::store::{self, Around, CycleHit, Fact, Found, Hit, Interaction, Notice};
+use crate::timeframe::{BEGINNING, Bound, Range, Zone};
 use crate::tools::Toolbox;
 use theme::Look;
 
@@ -86,16 +86,19 @@ impl Ui {
         ui
     }
 
-    /// Echoes the window that words came to, in local time and in UTC.
-    pub fn window(&self, range: &Range) {
-        let utc = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
-        self.note(&format!(
-            "{} to {} ({} to {})",
-            self.look.zone.shown(range.from),
-            self.look.zone.shown(range.until),
-            utc(range.from),
-            utc(range.until)
-        ));
+    /// Echoes the window that words came to, in the person's zone, and whether it lies ahead.
+    pub fn window(&self, from: Bound, until: Bound) {
+        let from = from.filter(|from| *from != BEGINNING);
+        let shown = |bound: Bound| bound.map(|time| self.look.zone.shown(time));
+        match (shown(from), shown(until)) {
+            (Some(from), None) => self.note(&format!("only since {from}")),
+            (None, Some(until)) => self.note(&format!("only before {until}")),
+            (Some(from), Some(until)) => self.note(&format!("only from {from} to {until}")),
+            (None, None) => {}
+        }
+        if from.is_some_and(|from| from > store::now()) {
+            self.note("that is still to come");
+        }
     }
 
     /// Writes lines of text to stdout: as they are, but for a terminal visible.

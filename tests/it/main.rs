@@ -60,6 +60,7 @@ mod shell;
 mod spans;
 mod sql;
 mod talk;
+mod times;
 mod told;
 mod tools;
 mod transcripts;

@@ -5,7 +5,7 @@ use std::ops;
 
 use chrono::{DateTime, Datelike, Utc};
 
-use super::{Range, Zone, grammar, range_at};
+use super::{Range, Zone, grammar, range_at, words as vocabulary};
 
 /// How many words a time has at most.
 const LONGEST: usize = 9;
@@ -283,11 +283,11 @@ fn is_number(text: &str) -> bool {
 }
 
 fn is_weekday(word: &str) -> bool {
-    grammar::weekday(word).is_some()
+    vocabulary::weekday(word).is_some()
 }
 
 fn month(word: &str) -> Option<u32> {
-    grammar::month(word)
+    vocabulary::month(word)
 }
 
 fn is_noise(word: &str) -> bool {

@@ -6,10 +6,11 @@ use comfy_table::{Attribute, Cell, CellAlignment};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::fit::{drawn, table};
 use super::json::Names;
 use super::list::{List, beside, said};
 use super::report::time;
-use super::table::{drawn, name, table};
+use super::table::name;
 use super::theme::{Look, dim, strong, visible};
 use crate::conversation::short_id;
 use crate::store::{Around, Hit, Interaction};
@@ -29,7 +30,7 @@ const PASSAGE: usize = 4;
 /// Draws search results with the turns around them, if there are any: as a table, or as blocks where that would be too narrow.
 pub fn hits(hits: &[Hit], around: &[Around], explain: bool, names: &Names, look: Look) -> String {
     let number = if look.numbered { NUMBER } else { 0 };
-    let room = look.width.saturating_sub(BEFORE + number);
+    let room = look.width().saturating_sub(BEFORE + number);
     if room < NARROW {
         return blocks(hits, around, explain, names, look);
     }
@@ -59,7 +60,7 @@ pub fn hits(hits: &[Hit], around: &[Around], explain: bool, names: &Names, look:
 
 /// Draws search results as blocks.
 fn blocks(hits: &[Hit], around: &[Around], explain: bool, names: &Names, look: Look) -> String {
-    let room = look.width.saturating_sub(INDENT.into());
+    let room = look.width().saturating_sub(INDENT.into());
     let turn = |turn: &Interaction| {
         let head = format!(
             "{} · {}",
@@ -99,7 +100,7 @@ fn indented(text: String, look: Look) -> String {
     if let Some(column) = lines.column_mut(0) {
         column.set_padding((INDENT, 0));
     }
-    drawn(&lines)
+    drawn(&lines, look)
 }
 
 /// Returns what its score is made of.

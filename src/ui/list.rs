@@ -3,7 +3,8 @@
 use comfy_table::{Attribute, Cell, CellAlignment};
 
 use super::report::time;
-use super::table::{cut, drawn, table};
+use super::fit::{drawn, table};
+use super::table::cut;
 use super::theme::Look;
 use crate::conversation::short_id;
 use crate::store::Interaction;
@@ -11,7 +12,7 @@ use crate::store::Interaction;
 /// Draws a list.
 pub struct List {
     table: comfy_table::Table,
-    numbered: bool,
+    look: Look,
     rows: usize,
 }
 
@@ -22,7 +23,7 @@ impl List {
         let headings: Vec<&str> = mark.iter().chain(headings).copied().collect();
         List {
             table: table(&headings, look),
-            numbered: look.numbered,
+            look,
             rows,
         }
     }
@@ -45,12 +46,12 @@ impl List {
 
     fn add<const N: usize>(&mut self, number: &str, cells: [Cell; N]) {
         let number = Cell::new(number).set_alignment(CellAlignment::Right);
-        let number = Some(number).filter(|_| self.numbered);
+        let number = Some(number).filter(|_| self.look.numbered);
         self.table.add_row(number.into_iter().chain(cells));
     }
 
     pub fn drawn(&self) -> String {
-        drawn(&self.table)
+        drawn(&self.table, self.look)
     }
 }
 
@@ -61,7 +62,7 @@ pub fn beside(turn: &Interaction, look: Look) -> [Cell; 5] {
         Cell::new(""),
         Cell::new(short_id(&turn.interaction_id)),
         Cell::new(""),
-        Cell::new(said(turn, look.width)),
+        Cell::new(said(turn, look.width())),
     ]
 }
 

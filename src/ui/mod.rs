@@ -1,6 +1,7 @@
 //! Draws: the only place that writes to the terminal. Data goes to stdout, talk to stderr.
 
 mod approval;
+mod fit;
 mod hits;
 mod json;
 mod list;
@@ -69,7 +70,7 @@ impl Ui {
             json,
             color_err: colored(io::stderr().is_terminal()),
             look: Look {
-                width: theme::width(),
+                columns: theme::columns(),
                 color: colored(is_terminal) && !json,
                 zone,
                 is_terminal,

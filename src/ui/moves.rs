@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment};
 use serde_json::{Value, json};
 
-use super::table::{drawn, table};
+use super::fit::{drawn, table};
 use super::theme::Look;
 use super::{Ui, draw};
 use crate::export::Sent;
@@ -170,7 +170,7 @@ fn parts(parts: &[Part], dry_run: bool, look: Look) -> String {
         let cells = std::iter::once(Cell::new(part.name)).chain(counts.iter().map(count));
         rows.add_row(cells);
     }
-    drawn(&rows)
+    drawn(&rows, look)
 }
 
 /// Returns in which files messages of the user were left out for some reason, and how many.

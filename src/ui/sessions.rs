@@ -74,9 +74,9 @@ impl Ui {
         let Some(last) = last.filter(|_| !self.json) else {
             return;
         };
-        let asked = format!("> {}", beginning(&last.query, 3, self.look.width));
+        let asked = format!("> {}", beginning(&last.query, 3, self.look.width()));
         let asked = strong(&asked, self.color_err);
-        let answer = beginning(&last.response, 12, self.look.width);
+        let answer = beginning(&last.response, 12, self.look.width());
         say(&format!("{asked}\n{answer}\n"));
         self.footer(last);
     }
@@ -106,10 +106,10 @@ fn list(sessions: &[SessionSummary], matches: &Matches, look: Look) -> String {
             usage.input_tokens.unwrap_or_default() + usage.output_tokens.unwrap_or_default();
         let title = session.title.as_deref().unwrap_or_default();
         let marks = matches.terms.marks(title);
-        let mut text = passage(title, &marks, look.width, look.color);
+        let mut text = passage(title, &marks, look.width(), look.color);
         let hit = matches.hits.get(&session.session_id);
         if let Some(matched) = hit.and_then(|hit| hit.matched.as_ref()) {
-            let said = passage(&matched.text, &matched.marks, look.width, look.color);
+            let said = passage(&matched.text, &matched.marks, look.width(), look.color);
             // The title is the first question, unless it came from elsewhere.
             if said != text {
                 text.push_str(&format!("\n→ {said}"));

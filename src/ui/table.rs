@@ -1,9 +1,10 @@
 //! Tables that fit the terminal.
 
 use anyhow::Result;
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment};
 use serde_json::Value;
 
+use super::fit::{self, drawn, table};
 use super::json::Names;
 use super::list::{List, said};
 use super::report::{milliseconds, moment, time};
@@ -12,33 +13,6 @@ use crate::chat::Quotes;
 use crate::conversation::{self, short_id};
 use crate::store::{CycleHit, Fact, Group, Interaction, Rows, Stats, User};
 use crate::tools::Toolbox;
-
-pub fn table(headings: &[&str], look: Look) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(look.width).unwrap_or(u16::MAX));
-    if look.color {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    if !headings.is_empty() {
-        let headings = headings.iter();
-        table.set_header(headings.map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)));
-    }
-    table
-}
-
-pub fn drawn(table: &Table) -> String {
-    table
-        .to_string()
-        .lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
 
 /// Cuts a text to one line of at most `longest` characters.
 pub fn cut(text: &str, longest: usize) -> String {
@@ -93,7 +67,7 @@ pub fn facts(facts: &[Fact], look: Look) -> String {
         list.row([
             Cell::new(moment(fact.timestamp, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short_id(&fact.interaction_id)),
-            Cell::new(cut(&fact.text, 3 * look.width)),
+            Cell::new(cut(&fact.text, 3 * look.width())),
         ]);
     }
     list.drawn()
@@ -115,7 +89,7 @@ pub fn groups(by: &str, groups: &[Group], look: Look) -> String {
         let key = if by == "session" {
             short_id(&group.key).to_owned()
         } else {
-            cut(&group.key, look.width / 3)
+            cut(&group.key, look.width() / 3)
         };
         let mut row = vec![
             Cell::new(key),
@@ -141,7 +115,7 @@ pub fn groups(by: &str, groups: &[Group], look: Look) -> String {
         ]);
         table.add_row(row);
     }
-    drawn(&table)
+    drawn(&table, look)
 }
 
 /// Draws users.
@@ -154,7 +128,7 @@ pub fn users(users: &[User], look: Look) -> String {
             Cell::new(moment(user.created_at, look.zone)).add_attribute(Attribute::Dim),
         ]);
     }
-    drawn(&table)
+    drawn(&table, look)
 }
 
 /// Draws the rows of a query.
@@ -163,14 +137,14 @@ pub fn rows(rows: &Rows, look: Look) -> String {
     let mut table = table(&columns, look);
     for row in &rows.rows {
         table.add_row(row.iter().map(|value| {
-            let cell = Cell::new(cut(&text(value), 3 * look.width));
+            let cell = Cell::new(cut(&text(value), 3 * look.width()));
             match value {
                 Value::Number(_) => cell.set_alignment(CellAlignment::Right),
                 _ => cell,
             }
         }));
     }
-    drawn(&table)
+    fit::rows(&table, look)
 }
 
 /// Writes rows as comma-separated values.
@@ -203,7 +177,7 @@ pub fn tools(tools: &Toolbox, look: Look) -> String {
             Cell::new(one_line(&spec.description)),
         ]);
     }
-    drawn(&table)
+    drawn(&table, look)
 }
 
 /// Draws interactions in order of time.
@@ -216,7 +190,7 @@ pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> 
             Cell::new(name(interaction, names)),
             Cell::new(short_id(&interaction.interaction_id)),
             Cell::new(interaction.status.as_str()),
-            Cell::new(said(interaction, 2 * look.width)),
+            Cell::new(said(interaction, 2 * look.width())),
         ]);
     }
     list.drawn()
@@ -257,7 +231,7 @@ pub fn stats(stats: &Stats, look: Look) -> String {
     };
     format!(
         "{}\n\n turns         {}, with {} tokens in and {} tokens out{finished}\n on disk       {}\n embeddings    {}, {} dimensions",
-        drawn(&table),
+        drawn(&table, look),
         stats.turns,
         count(stats.usage.input_tokens),
         count(stats.usage.output_tokens),

@@ -10,7 +10,8 @@ use crate::timeframe::Zone;
 /// and whether they can name the rows of a list by numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    pub width: usize,
+    /// What the environment says of the width, where it is not the terminal's own.
+    pub columns: Option<usize>,
     pub color: bool,
     pub zone: Zone,
     /// Whether stdout is a terminal, which text can steer, and no file or pipe.
@@ -19,6 +20,11 @@ pub struct Look {
 }
 
 impl Look {
+    /// Returns how many columns there are to fill, now.
+    pub fn width(self) -> usize {
+        self.columns.or_else(terminal).unwrap_or(80)
+    }
+
     /// Returns a text of others as stdout is to have it: as it is, but for a terminal visible.
     pub fn text(self, text: &str) -> Cow<'_, str> {
         match self.is_terminal {
@@ -88,14 +94,16 @@ pub fn one_line(text: &str) -> String {
     visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Returns how many columns there are to fill.
-pub fn width() -> usize {
-    let set = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|columns| columns.parse().ok())
-        .filter(|&columns| columns >= 20);
-    set.or_else(|| comfy_table::Table::new().width().map(usize::from))
-        .unwrap_or(100)
+/// Returns what `COLUMNS` says, if it says another width than the terminal has now: a copy of that would not follow it.
+pub fn columns() -> Option<usize> {
+    let set = std::env::var("COLUMNS").ok()?.parse().ok();
+    set.filter(|&columns| columns >= 20 && terminal() != Some(columns))
+}
+
+/// Returns how wide the terminal is now; none where that is not known.
+fn terminal() -> Option<usize> {
+    let width = comfy_table::Table::new().width().map(usize::from);
+    width.filter(|width| *width > 0)
 }
 
 /// Returns text that steps back, where colour is on.
@@ -163,7 +171,7 @@ mod tests {
     #[test]
     fn only_a_terminal_is_shown_what_could_steer_it_otherwise() {
         let look = |is_terminal| Look {
-            width: 80,
+            columns: Some(80),
             color: false,
             zone: Zone::default(),
             is_terminal,

@@ -65,5 +65,6 @@ mod told;
 mod tools;
 mod transcripts;
 mod upkeep;
+mod widths;
 mod words;
 mod worth;

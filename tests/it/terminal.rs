@@ -20,7 +20,7 @@ pub struct Terminal {
     reader: JoinHandle<()>,
     /// How much of the output has been matched.
     seen: usize,
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 type Keyboard = Arc<Mutex<Box<dyn Write + Send>>>;
@@ -61,8 +61,19 @@ impl Terminal {
             child,
             reader,
             seen: 0,
-            _master: pair.master,
+            master: pair.master,
         }
+    }
+
+    /// Changes how many columns there are.
+    pub fn resize(&self, cols: u16) {
+        let size = PtySize {
+            rows: 40,
+            cols,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        self.master.resize(size).expect("a terminal can be resized");
     }
 
     /// Waits for a text to appear after the last one that was waited for.

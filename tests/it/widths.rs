@@ -1,0 +1,79 @@
+//! What is listed fits the terminal, as wide as it is now.
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::harness::Home;
+
+#[test]
+fn lists_fit_any_width_and_break_no_number() {
+    let home = Home::new();
+    let question = "why does the pool of connections run dry whenever the nightly job begins?";
+    let script = format!("{question}\n/title pools\n");
+    let chat = home.allm().args(["chat", "-p", "offline"]);
+    chat.stdin(&script).run().ok();
+    let id = home.allm().args(["last", "--json"]).ok_json()["interaction_id"].clone();
+    let id = id.as_str().unwrap()[..8].to_owned();
+    let year = &home.allm().args(["last", "--json"]).ok_json()["timestamp"]
+        .as_str()
+        .unwrap()[..10]
+        .to_owned();
+    for (columns, is_table) in [("110", true), ("80", true), ("50", false)] {
+        for command in [
+            &["search", "pool", "--min-score", "0"][..],
+            &["timeframe", "today"],
+            &["sessions"],
+            &["stats"],
+            &["users"],
+        ] {
+            let run = home
+                .allm()
+                .env("COLUMNS", columns)
+                .args(command.iter().copied());
+            let shown = run.run().ok().stdout;
+            // What stands below the figures is text.
+            let rows = shown.split("\n\n turns").next().unwrap();
+            let widest = rows.lines().map(UnicodeWidthStr::width).max().unwrap();
+            assert!(
+                widest <= columns.parse().unwrap(),
+                "{columns} {command:?}:\n{shown}"
+            );
+            if matches!(command[0], "search" | "timeframe") {
+                assert!(
+                    shown.contains(&id) && shown.contains(year),
+                    "{columns}:\n{shown}"
+                );
+                assert_eq!(shown.starts_with(" when"), is_table, "{columns}:\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_width_is_the_one_that_the_terminal_has_now() {
+    let home = Home::new();
+    let mut chat = home.terminal(&["chat", "-p", "offline"]);
+    chat.wait_for("extractive");
+    let sql = "/sql SELECT concat('x', repeat('y', 25)) AS a, repeat('z', 25) AS b, 7 AS c\r";
+    for (columns, expected) in [(100, "y  z"), (50, "b: zzz"), (0, "y  z"), (110, "y  z")] {
+        chat.resize(columns);
+        chat.type_keys(sql);
+        chat.wait_for(expected);
+    }
+    chat.type_keys("/quit\r");
+}
+
+#[test]
+fn a_dumb_terminal_gets_no_colours() {
+    let home = Home::new();
+    for (term, is_colored) in [("dumb", false), ("xterm", true)] {
+        let mut users = home.terminal_with(&["stats"], &[("TERM", term)]);
+        users.wait_for("turns");
+        users.wait_for("dimensions");
+        assert_eq!(
+            users.screen().contains("\u{1b}["),
+            is_colored,
+            "{}",
+            users.screen()
+        );
+    }
+}

@@ -23,6 +23,21 @@ impl Zone {
         Ok(Zone(Some(zone?)))
     }
 
+    /// Returns its name in the IANA database; where the system's has none, its offset of now.
+    pub fn name(self) -> String {
+        let now = Utc::now();
+        let same = |zone: &Tz| self.local(now).offset() == fixed(&now.with_timezone(zone)).offset();
+        let system = || {
+            let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
+            let named = named.or_else(|| iana_time_zone::get_timezone().ok())?;
+            named.trim_start_matches(':').parse().ok().filter(same)
+        };
+        match self.0.or_else(system) {
+            Some(zone) => zone.name().to_owned(),
+            None => self.local(now).offset().to_string(),
+        }
+    }
+
     /// Returns a moment in local time.
     pub fn local(self, time: DateTime<Utc>) -> DateTime<FixedOffset> {
         match self.0 {

@@ -131,13 +131,17 @@ pub fn users(users: &[User], look: Look) -> String {
     drawn(&table, look)
 }
 
-/// Draws the rows of a query.
+/// Draws the rows of a query, moments in the person's zone.
 pub fn rows(rows: &Rows, look: Look) -> String {
     let columns: Vec<&str> = rows.columns.iter().map(String::as_str).collect();
     let mut table = table(&columns, look);
     for row in &rows.rows {
-        table.add_row(row.iter().map(|value| {
-            let cell = Cell::new(cut(&text(value), 3 * look.width()));
+        let moments = rows.moments.iter().copied().chain(std::iter::repeat(false));
+        table.add_row(row.iter().zip(moments).map(|(value, is_moment)| {
+            let shown = text(value);
+            let moment = is_moment.then(|| shown.parse().ok()).flatten();
+            let shown = moment.map_or(shown, |moment| look.zone.shown(moment));
+            let cell = Cell::new(cut(&shown, 3 * look.width()));
             match value {
                 Value::Number(_) => cell.set_alignment(CellAlignment::Right),
                 _ => cell,

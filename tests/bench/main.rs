@@ -22,6 +22,7 @@ use allm::embedder::{Lazy, Source};
 use allm::store::{
     Backlog, By, Filter, Mode, Options, Scope, SearchQuery, SharedJournal, Store, Turn, new_id, now,
 };
+use allm::timeframe::Zone;
 use chrono::TimeDelta;
 use synthetic::{text, turn};
 use tokio::runtime::Runtime;
@@ -325,7 +326,12 @@ async fn listing(store: &Store, mine: &Filter) {
         let start = Instant::now();
         let query =
             "SELECT date_trunc('day', timestamp) AS day, count(*) FROM interactions GROUP BY day";
-        black_box(store.sql(mine, query, 1000).await.expect("a query runs"));
+        black_box(
+            store
+                .sql(mine, query, 1000, Zone::default())
+                .await
+                .expect("a query runs"),
+        );
         sql.push(start.elapsed());
     }
     report("/timeframe of one hour", hours);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Interaction, Options, Scope, Session, Store, Turn, new_id, now};
+use allm::timeframe::Zone;
 use serde_json::json;
 
 use crate::forget::copy;
@@ -39,7 +40,10 @@ async fn open(home: &Home) -> Store {
 
 async fn count(store: &Store, query: &str) -> u64 {
     let everyone = Filter::new(Scope::Everyone);
-    let rows = store.sql(&everyone, query, 1).await.unwrap();
+    let rows = store
+        .sql(&everyone, query, 1, Zone::default())
+        .await
+        .unwrap();
     rows.rows[0][0].as_u64().unwrap()
 }
 

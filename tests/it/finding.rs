@@ -6,6 +6,7 @@ use std::path::Path;
 use allm::conversation::{Step, ToolCall};
 use allm::embedder::{Lazy, Source};
 use allm::store::{Filter, Options, Scope, SearchQuery, Store, Turn};
+use allm::timeframe::Zone;
 use serde_json::{Value, json};
 
 use crate::embedder::Words;
@@ -126,7 +127,13 @@ fn step(observation: &str) -> Step {
 async fn observed(store: &Store) -> Value {
     let query = "SELECT count(*), count(embedding) FROM passages WHERE source = 'observation'";
     let everyone = Filter::new(Scope::Everyone);
-    json!(store.sql(&everyone, query, 1).await.unwrap().rows[0])
+    json!(
+        store
+            .sql(&everyone, query, 1, Zone::default())
+            .await
+            .unwrap()
+            .rows[0]
+    )
 }
 
 // Finding H9.
@@ -340,7 +347,15 @@ async fn a_condition_that_fails_on_the_rows_of_others_tells_nothing() {
     });
     store.import(turns.collect(), true).await.unwrap();
     let bob = Filter::new(Scope::User(users[1][0].0.clone()));
-    let ask = async |query: &str| json!(store.sql(&bob, query, 10).await.unwrap().rows);
+    let ask = async |query: &str| {
+        json!(
+            store
+                .sql(&bob, query, 10, Zone::default())
+                .await
+                .unwrap()
+                .rows
+        )
+    };
     for oracle in [
         "SELECT count(*) FROM interactions WHERE 1 / (CASE WHEN query LIKE '%zanzibar%' THEN 0 ELSE 1 END) = 1",
         "SELECT count(*) FROM interactions WHERE CAST(replace(query, 'bread in June ', '') AS INT) < 9",

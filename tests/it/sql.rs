@@ -246,3 +246,99 @@ fn sessions_are_found_resumed_and_added_up() {
     let table = home.allm().args(["stats", "--by", "day"]).run().ok();
     assert!(table.stdout.contains('▇'), "{}", table.stdout);
 }
+
+#[test]
+fn what_a_person_reads_fits_the_terminal_and_has_times_of_their_zone() {
+    let home = filled();
+    let ask = |columns: &str, query: &str| {
+        let run = home.allm().env("COLUMNS", columns);
+        run.args(["--tz", "Asia/Tokyo", "sql", query])
+            .run()
+            .ok()
+            .stdout
+    };
+    let query = "SELECT timestamp, query, input_tokens FROM interactions ORDER BY timestamp";
+    let wide = ask("80", query);
+    assert!(wide.starts_with(" timestamp "), "{wide}");
+    assert!(wide.contains(" +09:00  what's the time? "), "{wide}");
+    let narrow: Vec<String> = ask("50", query).lines().map(str::to_owned).collect();
+    assert_eq!(narrow.len(), 9, "{narrow:?}");
+    assert_eq!(
+        (&narrow[0][..], &narrow[2][..], &narrow[3][..]),
+        (" row 1", " query: what's the time?", " input_tokens: 1000")
+    );
+    assert!(
+        narrow[1].starts_with(" timestamp: 20") && narrow[1].ends_with(" +09:00"),
+        "{narrow:?}"
+    );
+    let days =
+        "SELECT date_trunc('day', timestamp) AS day, count(*) FROM interactions GROUP BY day";
+    let day = ask("80", days);
+    assert!(
+        day.starts_with(" day ") && day.contains(" 00:00:00 +09:00 "),
+        "{day}"
+    );
+}
+
+#[test]
+fn views_tell_of_themselves_and_headings_are_what_was_asked() {
+    let home = filled();
+    let tables = sql(&home, "SHOW TABLES;");
+    assert_eq!(tables["rows"][0][0], "interactions");
+    assert_eq!(tables["count"], 5);
+    let described = sql(&home, "describe interactions");
+    let rows = described["rows"].as_array().unwrap();
+    for row in [
+        json!(["timestamp", "time", false]),
+        json!(["input_tokens", "integer", true]),
+        json!(["error", "text", true]),
+        json!(["facts_extracted", "list of texts", false]),
+    ] {
+        assert!(rows.contains(&row), "{row}: {described}");
+    }
+    let unknown = home.allm().args(["sql", "describe secrets"]).run().fails(1);
+    assert!(
+        unknown.stderr.contains("there is no table `secrets`"),
+        "{}",
+        unknown.stderr
+    );
+    for (query, columns) in [
+        (
+            "SELECT count(*), count(1), 7, 'a.b' FROM interactions",
+            json!(["count(*)", "count(*)", "7", "'a.b'"]),
+        ),
+        (
+            "SELECT sum(i.output_tokens) > 1, max(role) AS \"a.b\" FROM interactions i, users",
+            json!(["sum(output_tokens) > 1", "a.b"]),
+        ),
+    ] {
+        assert_eq!(sql(&home, query)["columns"], columns, "{query}");
+    }
+    let sums = sql(
+        &home,
+        "SELECT sum(input_tokens), sum(output_tokens), max(error) FROM interactions",
+    );
+    assert_eq!(sums["rows"], json!([[1500, 21, null]]));
+}
+
+#[test]
+fn options_after_a_query_are_no_comment() {
+    let home = Home::new();
+    for args in [
+        &["sql", "SELECT 1", "--csv"][..],
+        &["sql", "SELECT", "1", "--limit=5"],
+        &["sql", "--jsn", "SELECT 1"],
+        &["sql", "SELECT 1 --csv"],
+    ] {
+        let refused = home.allm().args(args.iter().copied()).run().fails(1);
+        assert!(
+            refused.stderr.contains("hint: options come before it"),
+            "{args:?}: {}",
+            refused.stderr
+        );
+    }
+    let quoted = home
+        .allm()
+        .args(["sql", "--csv", "--", "SELECT '--csv' AS a -- csv"]);
+    assert_eq!(quoted.run().ok().stdout, "a\n--csv\n");
+}

@@ -17,6 +17,7 @@ mod spelling;
 mod sql;
 mod stats;
 mod terms;
+mod views;
 
 pub use around::Around;
 pub use facts::Fact;

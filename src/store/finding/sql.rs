@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures::TryStreamExt;
+use lancedb::arrow::arrow::compute::cast;
 use lancedb::arrow::arrow::util::display::{ArrayFormatter, FormatOptions};
 use lancedb::arrow::arrow_array::RecordBatch;
 use lancedb::arrow::arrow_schema::DataType;
@@ -12,16 +13,18 @@ use lancedb::datafusion::error::DataFusionError;
 use lancedb::datafusion::execution::context::SQLOptions;
 use lancedb::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use lancedb::datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use lancedb::datafusion::prelude::{DataFrame, SessionConfig, SessionContext, when};
-use lancedb::expr::{DfExpr, col, lit};
+use lancedb::datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use lancedb::expr::DfExpr;
 use lancedb::table::datafusion::BaseTableAdapter;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::careful::Careful;
+use super::views::{about, columns, heading, unknown};
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Record, Table};
 use crate::store::words::Hinted;
+use crate::timeframe::Zone;
 
 /// How long a query may run.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -33,33 +36,55 @@ const MEMORY: usize = 512 << 20;
 pub struct Rows {
     pub columns: Vec<String>,
     pub rows: Vec<Vec<Value>>,
+    /// Which columns hold moments.
+    pub moments: Vec<bool>,
     /// Whether there are more rows than were asked for.
     pub more: bool,
 }
 
 impl Store {
-    /// Runs one `SELECT` over the views `interactions`, `react_cycles`, `sessions`, `users` and `passages`, within the filter's scope.
+    /// Runs one `SELECT` over the views `interactions`, `react_cycles`, `sessions`, `users` and `passages`, within the filter's scope, or
+    /// says what views and columns there are. Days begin in the zone; what is returned is in UTC.
     ///
     /// # Errors
     ///
     /// Fails for anything that is not a query, and for one that takes too long or too much memory.
-    pub async fn sql(&self, filter: &Filter, query: &str, limit: usize) -> Result<Rows> {
+    pub async fn sql(
+        &self,
+        filter: &Filter,
+        query: &str,
+        limit: usize,
+        zone: Zone,
+    ) -> Result<Rows> {
         let _pass = self.locks.enter().await?;
-        let frame = self.plan(filter, query).await?;
+        let context = self.views(filter, &zone.name()).await?;
+        if let Some(rows) = about(&context, query).await? {
+            return Ok(rows);
+        }
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let planned = context.sql_with_options(query, read_only).await;
+        let frame = planned.map_err(explain)?;
         // A query may compute for long without a pause; on threads of its own it keeps neither the limit nor Ctrl-C waiting.
         let runtime = Runtime::new().context("cannot start the threads of the query")?;
         let running = runtime.spawn(collect(frame, limit));
         let _threads = Threads(Some(runtime));
-        match tokio::time::timeout(LIMIT, running).await {
-            Ok(rows) => rows?,
+        let mut rows = match tokio::time::timeout(LIMIT, running).await {
+            Ok(rows) => rows??,
             Err(_) => bail!(
                 "the query took more than {} s: narrow it with WHERE or LIMIT",
                 LIMIT.as_secs()
             ),
+        };
+        for column in &mut rows.columns {
+            *column = heading(column, query);
         }
+        Ok(rows)
     }
 
-    async fn plan(&self, filter: &Filter, query: &str) -> Result<DataFrame> {
+    async fn views(&self, filter: &Filter, zone: &str) -> Result<SessionContext> {
         // What does not fit into memory is an error: the history is written to no other place.
         let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new()
@@ -68,28 +93,24 @@ impl Store {
             .build_arc()?;
         let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
         let mine = filter.scope_expr();
-        self.view(&context, &self.interactions, mine.clone())
+        self.view(&context, &self.interactions, mine.clone(), zone)
             .await?;
-        self.view(&context, &self.react_cycles, mine.clone())
+        self.view(&context, &self.react_cycles, mine.clone(), zone)
             .await?;
-        self.view(&context, &self.sessions, mine.clone()).await?;
-        self.view(&context, &self.users, mine.clone()).await?;
-        self.view(&context, &self.passages, mine).await?;
-
-        let read_only = SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false);
-        let planned = context.sql_with_options(query, read_only).await;
-        planned.map_err(explain)
+        self.view(&context, &self.sessions, mine.clone(), zone)
+            .await?;
+        self.view(&context, &self.users, mine.clone(), zone).await?;
+        self.view(&context, &self.passages, mine, zone).await?;
+        Ok(context)
     }
 
-    /// Makes a view of one table: the scope's rows, and vectors by their length alone.
+    /// Makes a view of one table, of the scope's rows.
     async fn view<R: Record>(
         &self,
         context: &SessionContext,
         table: &Table<R>,
         mine: Option<DfExpr>,
+        zone: &str,
     ) -> Result<()> {
         table.inner.checkout_latest().await?;
         let adapter = BaseTableAdapter::try_new(table.inner.base_table().clone()).await?;
@@ -97,20 +118,9 @@ impl Store {
         if let Some(mine) = mine {
             frame = frame.filter(mine)?;
         }
-        let column = |field: lancedb::arrow::arrow_schema::Field| {
-            let name = field.name().as_str();
-            Ok(match field.data_type() {
-                DataType::FixedSizeList(_, length) => {
-                    when(col(name).is_not_null(), lit(format!("[{length} floats]")))
-                        .end()?
-                        .alias(name)
-                }
-                _ => col(name),
-            })
-        };
-        let columns: Result<Vec<DfExpr>> =
-            R::columns(self.dimension).into_iter().map(column).collect();
-        let view = frame.select(columns?)?.into_view();
+        let view = frame
+            .select(columns::<R>(self.dimension, zone)?)?
+            .into_view();
         context.register_table(R::NAME, view)?;
         Ok(())
     }
@@ -128,9 +138,14 @@ impl Drop for Threads {
 }
 
 async fn collect(frame: DataFrame, limit: usize) -> Result<Rows> {
-    let columns = frame.schema().fields().iter();
+    let columns = frame.schema().fields();
+    let is_moment = |kind: &DataType| matches!(kind, DataType::Timestamp(..));
     let mut rows = Rows {
-        columns: columns.map(|field| field.name().clone()).collect(),
+        columns: columns.iter().map(|field| field.name().clone()).collect(),
+        moments: columns
+            .iter()
+            .map(|field| is_moment(field.data_type()))
+            .collect(),
         ..Rows::default()
     };
     let mut batches = frame.execute_stream().await.map_err(explain)?;
@@ -153,6 +168,13 @@ fn values(batch: &RecordBatch) -> Result<Vec<Vec<Value>>> {
         .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"));
     let mut rows = vec![Vec::new(); batch.num_rows()];
     for column in batch.columns() {
+        let utc = match column.data_type() {
+            DataType::Timestamp(unit, Some(_)) => {
+                Some(DataType::Timestamp(*unit, Some("UTC".into())))
+            }
+            _ => None,
+        };
+        let column = &utc.map_or(Ok(column.clone()), |utc| cast(column, &utc))?;
         let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
         let kind = column.data_type();
         for (at, row) in rows.iter_mut().enumerate() {
@@ -191,11 +213,7 @@ fn explain(error: DataFusionError) -> anyhow::Error {
             "narrow it with WHERE or LIMIT, or select fewer columns".to_owned(),
         )
     } else {
-        (
-            format!("cannot run the query: {line}"),
-            "there are interactions, react_cycles, sessions, users and passages; `SELECT * FROM interactions LIMIT 1` shows the columns"
-                .to_owned(),
-        )
+        return unknown(format!("cannot run the query: {line}"));
     };
     anyhow!(Hinted { message, hint })
 }

@@ -97,6 +97,12 @@ pub struct Usage {
     pub output_tokens: Option<u64>,
 }
 
+/// Returns a count with its noun: `1 turn`, `2 turns`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// Returns the first line of a question, cut to a title.
 pub fn title(query: &str) -> String {
     const LONGEST: usize = 80;

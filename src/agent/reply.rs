@@ -166,9 +166,12 @@ impl Agent {
         frontend: &mut dyn Frontend,
     ) {
         if left_out > self.left_out.max(transcript.left_out) {
-            let plural = if left_out == 1 { "turn" } else { "turns" };
+            let (left_out, were) = match left_out {
+                1 => ("the first turn no longer fits".to_owned(), "was"),
+                _ => (format!("the first {left_out} turns no longer fit"), "were"),
+            };
             frontend.show(TurnEvent::Notice(&format!(
-                "the first {left_out} {plural} no longer fit the model's window and were left out"
+                "{left_out} the model's window and {were} left out"
             )));
         }
     }

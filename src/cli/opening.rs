@@ -11,6 +11,7 @@ use super::args::{Global, Server};
 use super::secrets;
 use crate::chat::Memory;
 use crate::config::{Config, expanded, home_directory, path_in, variable};
+use crate::conversation::counted;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
 use crate::redact::Redactor;
@@ -110,12 +111,13 @@ pub async fn remember(
     let storing = || Some("storing what was only in the journal");
     let recovered = ui.wait(storing, store.catch_up()).await?;
     if recovered.turns > 0 {
+        let (was, is) = match recovered.turns {
+            1 => ("was", "is"),
+            _ => ("were", "are"),
+        };
+        let turns = counted(recovered.turns, "turn");
         ui.note(&format!(
-            "{} turn{} that {} only in the journal {} stored now",
-            recovered.turns,
-            if recovered.turns == 1 { "" } else { "s" },
-            if recovered.turns == 1 { "was" } else { "were" },
-            if recovered.turns == 1 { "is" } else { "are" },
+            "{turns} that {was} only in the journal {is} stored now"
         ));
     }
     for aside in recovered.aside {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::Memory;
 use crate::commands::{self, Expired};
 use crate::config::Config;
+use crate::conversation::counted;
 use crate::store::{self, Scope, Whom};
 use crate::ui::Ui;
 
@@ -83,7 +84,8 @@ async fn follow(age: &str, memory: &Memory, place: &Path, ui: &Ui) -> Result<()>
     if old > 0 {
         let removed = commands::expire(&expired, memory).await?;
         ui.note(&format!(
-            "{removed} interaction(s) older than {age} removed, as `retention` in config.toml says"
+            "{} older than {age} removed, as `retention` in config.toml says",
+            counted(removed, "interaction")
         ));
     }
     write(place, &marks)

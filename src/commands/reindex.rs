@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::chat::Memory;
+use crate::conversation::counted;
 use crate::store::{self, Options, Store};
 use crate::ui::Ui;
 
@@ -23,7 +24,8 @@ impl Args {
             return Ok(true);
         };
         ui.note(&format!(
-            "the vectors of {passages} passages are of `{model}`; they are dropped and made anew with `{}`",
+            "the vectors of {} are of `{model}`; they are dropped and made anew with `{}`",
+            counted(passages, "passage"),
             options.embedder.name()
         ));
         if !self.yes && !ui.confirm("Go on?")? {

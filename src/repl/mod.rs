@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
 use crate::commands::{Command, Flow, History, Line, Shown, interrupt, until_interrupted};
-use crate::conversation::Status;
+use crate::conversation::{Status, counted};
 use crate::store::Whom;
 use crate::ui::{Approvals, Live, Ui, visible};
 use helper::{Continuation, LineHelper};
@@ -257,9 +257,9 @@ impl Repl<'_> {
             self.shown.last = Some(ended.interaction.interaction_id.clone());
         }
         if ended.redacted > 0 {
-            let (count, s) = (ended.redacted, if ended.redacted == 1 { "" } else { "s" });
+            let secrets = counted(ended.redacted, "secret");
             self.ui.note(&format!(
-                "{count} secret{s} left out of what is stored; --no-redact keeps them"
+                "{secrets} left out of what is stored; --no-redact keeps them"
             ));
         }
         let status = ended.interaction.status;

@@ -3,12 +3,20 @@
 use anyhow::Result;
 
 use super::{Names, Ui, approval, draw, json, table, theme};
+use crate::conversation::counted;
 use crate::store::{Finding, Group, Interaction, Rows, State, Stats, User};
 
 impl Ui {
     pub(super) fn more(&self, more: usize) {
         if more > 0 {
-            self.note(&format!("{more} earlier ones are not shown; raise --limit"));
+            let (ones, are) = if more == 1 {
+                ("one", "is")
+            } else {
+                ("ones", "are")
+            };
+            self.note(&format!(
+                "{more} earlier {ones} {are} not shown; raise --limit"
+            ));
         }
     }
 
@@ -77,8 +85,11 @@ impl Ui {
         }
         if rows.more {
             self.note(&format!(
-                "only the first {} rows are shown; raise --limit",
-                rows.rows.len()
+                "only the first {} shown; raise --limit",
+                match rows.rows.len() {
+                    1 => "row is".to_owned(),
+                    count => format!("{count} rows are"),
+                }
             ));
         }
         Ok(())
@@ -106,7 +117,9 @@ impl Ui {
             return Ok(());
         }
         if more > 0 {
-            self.note(&format!("{more} earlier turns are not shown"));
+            let are = if more == 1 { "is" } else { "are" };
+            let turns = counted(more, "earlier turn");
+            self.note(&format!("{turns} {are} not shown"));
         }
         for turn in turns {
             let asked = self.look.text(&turn.query);

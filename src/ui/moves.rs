@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::fit::{drawn, table};
 use super::theme::Look;
 use super::{Ui, draw};
+use crate::conversation::counted;
 use crate::export::Sent;
 use crate::import::{Part, Report};
 use crate::store::Moved;
@@ -24,11 +25,14 @@ impl Ui {
         }
         let known = match moved.known {
             0 => String::new(),
+            1 => "; 1 row was there already".to_owned(),
             known => format!("; {known} rows were there already"),
         };
         self.note(&format!(
-            "{}ed: interactions {}, sessions {}, users {}{known}",
-            what, moved.interactions, moved.sessions, moved.users
+            "{what}ed {}, {}, {}{known}",
+            counted(moved.interactions, "interaction"),
+            counted(moved.sessions, "session"),
+            counted(moved.users, "user")
         ));
         Ok(())
     }
@@ -49,7 +53,9 @@ impl Ui {
             ));
         }
         self.note(&format!(
-            "sent to {url}: interactions {interactions}, spans {spans}"
+            "sent to {url}: {}, {}",
+            counted(interactions, "interaction"),
+            counted(spans, "span")
         ));
         Ok(())
     }
@@ -90,7 +96,7 @@ impl Ui {
         }
         self.note(&match made {
             0 => "nothing is missing".to_owned(),
-            made => format!("{made} passages embedded"),
+            made => format!("{} embedded", counted(made, "passage")),
         });
         Ok(())
     }
@@ -121,8 +127,8 @@ impl Ui {
             }
         }
         if report.redacted > 0 {
-            let secrets = report.redacted;
-            self.note(&format!("{secrets} secret(s) left out of what is stored"));
+            let secrets = counted(report.redacted, "secret");
+            self.note(&format!("{secrets} left out of what is stored"));
         }
         if dry_run {
             self.note("nothing was brought in: this was a dry run");
@@ -178,14 +184,16 @@ fn files(part: &Part, why: &str) -> String {
     let left_out = part.files.iter().filter_map(|file| {
         let count = file.counts.left_out.get(why)?;
         Some(format!(
-            "{count} of {} messages in {}",
-            file.counts.messages, file.file
+            "{count} of {} in {}",
+            counted(file.counts.messages, "message"),
+            file.file
         ))
     });
     let mut files: Vec<String> = left_out.collect();
     if files.len() > NAMED {
         let more = files.split_off(NAMED).len();
-        files.push(format!("{more} more files (`--json` names them)"));
+        let more = counted(more, "more file");
+        files.push(format!("{more} (`--json` names them)"));
     }
     match files.is_empty() {
         true => String::new(),

@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Value, json};
 
 use super::theme::{Look, alarm, bytes, dim, one_line, strong, visible};
-use crate::conversation::{Finish, Status, Step, ToolCall, cut, short_id};
+use crate::conversation::{Finish, Status, Step, ToolCall, counted, cut, short_id};
 use crate::provider::ProviderError;
 use crate::store::{Hinted, Interaction};
 use crate::timeframe::Zone;
@@ -252,9 +252,9 @@ pub fn interaction(
         row(
             "sent",
             &format!(
-                "{} request{}, {bytes} bytes (`/context` shows them)",
-                requests.len(),
-                plural(requests.len())
+                "{}, {} (`/context` shows them)",
+                counted(requests.len(), "request"),
+                counted(bytes, "byte")
             ),
         );
     }
@@ -366,9 +366,4 @@ pub fn milliseconds(duration: i64) -> String {
         ..1000 => format!("{duration} ms"),
         _ => seconds(duration),
     }
-}
-
-/// Returns the ending of a noun that is counted.
-pub fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

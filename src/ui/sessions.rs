@@ -12,7 +12,7 @@ use super::report::moment;
 use super::theme::{Look, dim, one_line, strong, visible};
 use super::{Names, Ui, draw, json, report, say, table};
 use crate::chat::Resumed;
-use crate::conversation::{cut, short_id};
+use crate::conversation::{counted, cut, short_id};
 use crate::store::{Hit, Interaction, Session, SessionSummary, Terms};
 
 /// Holds what sessions have of what was looked for; nothing, where nothing was.
@@ -68,9 +68,9 @@ impl Ui {
 
     /// Tells the person after how many turns a conversation goes on, and the last of them, if they are to see it.
     pub fn goes_on(&self, title: &str, turns: usize, last: Option<&Interaction>) {
-        let plural = report::plural(turns);
+        let turns = counted(turns, "turn");
         let title = one_line(title);
-        self.note(&format!("going on after {turns} turn{plural}: {title}"));
+        self.note(&format!("going on after {turns}: {title}"));
         let Some(last) = last.filter(|_| !self.json) else {
             return;
         };

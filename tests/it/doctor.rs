@@ -225,10 +225,10 @@ fn a_person_is_asked_before_rows_are_lost() {
     fs::write(&torn, "").unwrap();
     let output = home.allm().args(["doctor", "-p", "offline", "--fix"]).run();
     let output = output.fails(1).stdout;
-    assert!(output.contains("with 1 rows fewer, of which the journal has 0: `allm doctor --fix --yes` goes back to it"), "{output}");
+    assert!(output.contains("with 1 row fewer, of which the journal has 0: `allm doctor --fix --yes` goes back to it"), "{output}");
 
     let mut doctor = home.terminal(&["doctor", "-p", "offline", "--fix"]);
-    doctor.wait_for("Go back to the version of `interactions` before, with 1 rows fewer");
+    doctor.wait_for("Go back to the version of `interactions` before, with 1 row fewer");
     doctor.type_keys("n\r");
     assert_eq!(doctor.exit_status(), 1);
     assert!(is_empty(&home.path().join("aside")));

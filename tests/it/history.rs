@@ -59,7 +59,7 @@ fn a_window_of_time_lists_every_interaction_once_in_order() {
         .run()
         .ok();
     assert!(
-        limited.stderr.contains("1 earlier ones are not shown"),
+        limited.stderr.contains("1 earlier one is not shown"),
         "{}",
         limited.stderr
     );

@@ -280,8 +280,7 @@ fn secrets_in_other_histories_are_left_out() {
         .run()
         .ok();
     assert!(
-        run.stderr
-            .contains("1 secret(s) left out of what is stored"),
+        run.stderr.contains("1 secret left out of what is stored"),
         "{run:?}"
     );
     let query = interactions(&home)[0]["query"].as_str().unwrap().to_owned();

@@ -98,7 +98,7 @@ fn spans_are_sent_as_protobuf_and_as_json_until_they_are_taken() {
         "{run:?}"
     );
     let sent = format!(
-        "sent to {}/v1/traces: interactions 3, spans 8\n",
+        "sent to {}/v1/traces: 3 interactions, 8 spans\n",
         server.url
     );
     assert!(run.stderr.ends_with(&sent), "{run:?}");

@@ -51,7 +51,7 @@ fn each_user_is_rid_of_what_is_old_once_a_day() {
     for user in ["alice", "bob"] {
         let said = chat(&home, user);
         assert!(
-            said.contains("1 interaction(s) older than 90d removed"),
+            said.contains("1 interaction older than 90d removed"),
             "{user}: {said}"
         );
         assert_eq!(turns(&home, user), 11);

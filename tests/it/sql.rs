@@ -62,7 +62,7 @@ fn queries_join_group_and_count() {
     );
     assert_eq!(
         limited.stderr,
-        "only the first 1 rows are shown; raise --limit\n"
+        "only the first row is shown; raise --limit\n"
     );
     // In a chat the text of the query stays as it is; outside it may come from a pipe.
     let inside = home.allm().args(["chat", "--json"]);
@@ -203,7 +203,7 @@ fn sessions_are_found_resumed_and_added_up() {
     assert_eq!(ask(&["sessions"])["count"], 2);
     let limited = home.allm().args(["sessions", "--limit", "1"]).run().ok();
     assert!(
-        limited.stderr.contains("1 earlier ones are not shown"),
+        limited.stderr.contains("1 earlier one is not shown"),
         "{}",
         limited.stderr
     );

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::rows::again;
+use crate::conversation::counted;
 use crate::store::open::Store;
 use crate::store::tables::index::is_current;
 use crate::store::tables::{Interaction, Origin, Passage, ReactCycle, Record, among, one_of};
@@ -61,7 +62,8 @@ impl Store {
             turns += self.actions(ids).await?.len();
         }
         if turns > 0 {
-            left.push(format!("{turns} turns whose tool calls are not found yet"));
+            let turns = counted(turns, "turn");
+            left.push(format!("{turns} whose tool calls are not found yet"));
         }
         let indices = self.passages.inner.list_indices().await?;
         if !indices.iter().all(is_current) {

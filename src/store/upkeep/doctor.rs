@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::reading::{Fault, fault};
 use super::torn::tables;
+use crate::conversation::counted;
 use crate::store::open::{Options, Store};
 use crate::store::tables::{Filter, Record, Scope, Table};
 use crate::store::words::Hinted;
@@ -185,7 +186,8 @@ impl Store {
                 return Ok(Finding::new(what, State::Wrong, said(&error)));
             }
             if recovered.turns > 0 {
-                let detail = format!("{} turns were only here, and are stored", recovered.turns);
+                let turns = counted(recovered.turns, "turn");
+                let detail = format!("stored what was only here: {turns}");
                 return Ok(Finding::new(what, State::Fixed, detail));
             }
         }
@@ -241,11 +243,13 @@ impl Store {
         Ok(match (missing, fix) {
             (0, _) => Finding::new(what, State::Fine, "every passage has its own"),
             (missing, false) if self.is_storing()? => {
-                let detail = format!("{missing} passages have none yet; a running shell is at it");
+                let missing = counted(missing, "passage");
+                let detail = format!("{missing} without one yet; a running shell is at it");
                 Finding::new(what, State::Odd, detail)
             }
             (missing, false) => {
-                let detail = format!("{missing} passages have none and are not found by meaning");
+                let missing = counted(missing, "passage");
+                let detail = format!("{missing} without one, not found by meaning");
                 Finding::new(what, State::Wrong, detail)
             }
             (_, true) => {

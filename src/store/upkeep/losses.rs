@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::erase;
 use super::rows::{Interacted, ids};
+use crate::conversation::counted;
 use crate::store::locks::Locks;
 use crate::store::open::Options;
 use crate::store::tables::{
@@ -100,7 +101,12 @@ impl Losses {
         }
         let waiting = self.waiting;
         if let Some(fewer) = fewer {
-            let lost = || format!("with {fewer} rows fewer, of which the journal has {waiting}");
+            let lost = || {
+                format!(
+                    "with {} fewer, of which the journal has {waiting}",
+                    counted(fewer, "row")
+                )
+            };
             return (fewer > waiting).then(lost);
         }
         let missing = match name {
@@ -110,7 +116,12 @@ impl Losses {
             User::NAME => self.users,
             _ => usize::from(self.nameless),
         };
-        let lost = || format!("with at least {missing} rows fewer that no journal has");
+        let lost = || {
+            format!(
+                "with at least {} fewer that no journal has",
+                counted(missing, "row")
+            )
+        };
         (missing > 0).then(lost)
     }
 }

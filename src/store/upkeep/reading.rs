@@ -11,6 +11,7 @@ use lancedb::Connection;
 use lancedb::datafusion::error::DataFusionError;
 use lancedb::query::ExecutableQuery;
 
+use crate::conversation::counted;
 use crate::store::open::Options;
 
 /// Is a table that could be read.
@@ -73,9 +74,11 @@ async fn read(options: &Options, connection: &Connection, name: &str) -> Result<
     let stats = table.stats().await?;
     let indices = table.list_indices().await?.len();
     let detail = format!(
-        "{rows} rows in {} files, {} versions, {indices} indices",
-        stats.fragment_stats.num_fragments,
-        table.list_versions().await?.len(),
+        "{} in {}, {}, {indices} {}",
+        counted(rows, "row"),
+        counted(stats.fragment_stats.num_fragments, "file"),
+        counted(table.list_versions().await?.len(), "version"),
+        if indices == 1 { "index" } else { "indices" },
     );
     Ok(Whole { rows, detail })
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::conversation::counted;
 use crate::store::open::{Options, Store};
 
 impl Store {
@@ -13,7 +14,8 @@ impl Store {
         match store.resume_removal().await {
             Ok(0) => {}
             Ok(gone) => notice(&format!(
-                "removed {gone} interaction(s) to the end, which was cut short before"
+                "removed {} to the end, which was cut short before",
+                counted(gone, "interaction")
             )),
             // What is left of it can be read meanwhile: the rows belong together at every step.
             Err(error) => notice(&format!(

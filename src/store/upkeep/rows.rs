@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::doctor::{Finding, State};
-use crate::conversation::Step;
+use crate::conversation::{Step, counted};
 use crate::store::open::Store;
 use crate::store::tables::{Interaction, Passage, ReactCycle, Record, Table, among};
 use crate::store::writing::Turn;
@@ -79,11 +79,12 @@ impl Store {
         let mut said: Vec<String> = odd
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} interactions {what}"))
+            .map(|(count, what)| format!("{} {what}", counted(*count, "interaction")))
             .collect();
         if lost > 0 {
             said.push(format!(
-                "{lost} interactions without passages, found by nothing"
+                "{} without passages, found by nothing",
+                counted(lost, "interaction")
             ));
         }
         let state = match (said.is_empty(), lost, fix) {

@@ -10,6 +10,7 @@ use lancedb::Connection;
 use super::doctor::{Agree, Finding, State, said};
 use super::losses::Losses;
 use super::reading::{Fault, Whole, count, fault, folder, head, read_whole};
+use crate::conversation::counted;
 use crate::store::disk::make_folder;
 use crate::store::open::Options;
 use crate::store::words::new_id;
@@ -125,7 +126,8 @@ impl Back {
         }
         let count = std::mem::take(&mut self.aside.moved).len();
         let detail = format!(
-            "{count} version(s) could not be read and are in {}; {}",
+            "what could not be read, {}, is in {}; {}",
+            counted(count, "version"),
             self.aside.folder.display(),
             self.before.detail
         );

@@ -5,7 +5,7 @@
 //! the value of the one before it: what would take two of them in two orders does not compile.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,11 @@ pub struct Upkeep {
     file: File,
 }
 
+/// Keeps everyone from tidying up while the history is read.
+pub struct Untidied {
+    _file: Option<File>,
+}
+
 /// Keeps everyone from erasing.
 pub struct Pass {
     _file: Option<File>,
@@ -51,7 +56,7 @@ pub struct Closed {
 
 /// Keeps everyone else from making the same user or session.
 pub struct Rows {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl Locks {
@@ -91,6 +96,12 @@ impl Locks {
         Ok(Upkeep { file: file.await? })
     }
 
+    /// Does the same for who only reads.
+    pub async fn untidied(&self) -> Result<Untidied> {
+        let file = self.wait_if_any("maintenance.lock", false, Some("upkeep of the tables"));
+        Ok(Untidied { _file: file.await? })
+    }
+
     /// Keeps everyone else from tidying up, unless somebody does.
     pub fn try_upkeep(&self) -> Result<Option<Upkeep>> {
         let file = self.try_lock("maintenance.lock")?;
@@ -107,14 +118,12 @@ impl Locks {
         if self.inside {
             return Ok(Pass { _file: None });
         }
-        let file = self.wait(
+        let file = self.wait_if_any(
             "erase.lock",
             true,
             Some("somebody who removes history for good"),
         );
-        Ok(Pass {
-            _file: Some(file.await?),
-        })
+        Ok(Pass { _file: file.await? })
     }
 
     /// Waits until nobody is inside, and keeps everyone else out until dropped.
@@ -147,7 +156,7 @@ impl Locks {
 
     /// Keeps everyone else from making the same user or session, until dropped.
     pub async fn rows(&self, _pass: &Pass) -> Result<Rows> {
-        let file = self.wait("lock", false, None);
+        let file = self.wait_if_any("lock", false, None);
         Ok(Rows { _file: file.await? })
     }
 
@@ -167,7 +176,7 @@ impl Locks {
     /// Locks a file, unless somebody has.
     fn try_lock(&self, name: &str) -> Result<Option<File>> {
         let path = self.path(name);
-        let file = lock_file(&path)?;
+        let file = lock_file(&path).with_context(|| cannot_open(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -180,7 +189,37 @@ impl Locks {
     /// Locks a file, and says for whom it waits when that takes long.
     async fn wait(&self, name: &str, shared: bool, whom: Option<&str>) -> Result<File> {
         let path = self.path(name);
-        let file = lock_file(&path)?;
+        let file = lock_file(&path).with_context(|| cannot_open(&path))?;
+        self.locked(file, &path, shared, whom).await
+    }
+
+    /// Does the same, but where nothing can be written: there the file need not be, and its lock is one among readers.
+    async fn wait_if_any(
+        &self,
+        name: &str,
+        shared: bool,
+        whom: Option<&str>,
+    ) -> Result<Option<File>> {
+        let path = self.path(name);
+        let file = match lock_file(&path) {
+            Ok(file) => file,
+            Err(error) if is_read_only(&error) => match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(_) => return Err(error).with_context(|| cannot_open(&path)),
+            },
+            Err(error) => return Err(error).with_context(|| cannot_open(&path)),
+        };
+        Ok(Some(self.locked(file, &path, shared, whom).await?))
+    }
+
+    async fn locked(
+        &self,
+        file: File,
+        path: &Path,
+        shared: bool,
+        whom: Option<&str>,
+    ) -> Result<File> {
         let context = || format!("cannot lock `{}`", path.display());
         let tried = match shared {
             true => file.try_lock_shared(),
@@ -244,12 +283,23 @@ fn number(path: &Path) -> u64 {
 }
 
 /// Opens a file that locks are put on.
-fn lock_file(path: &Path) -> Result<File> {
-    let file = OpenOptions::new()
+fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .create(true)
         .read(true)
         .append(true)
         .mode(0o600)
-        .open(path);
-    file.with_context(|| format!("cannot open `{}`", path.display()))
+        .open(path)
+}
+
+fn cannot_open(path: &Path) -> String {
+    format!("cannot open `{}`", path.display())
+}
+
+/// Returns whether an error says that nothing can be written there.
+pub fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
 }

@@ -45,6 +45,7 @@ pub use finding::{
     SearchQuery, SessionSummary, Stats, TableStats, Terms,
 };
 pub use locks::Notice;
+pub use locks::is_read_only;
 pub use moving::{
     Fate, Imported, Moved, Restore, Visit, Visitor, foreign, foreign_rows, take_place,
 };

@@ -92,7 +92,7 @@ impl Store {
         vectors: bool,
         write: &mut (dyn FnMut(&str) -> Result<()> + Send),
     ) -> Result<Moved> {
-        let _no_upkeep = self.locks.upkeep().await?;
+        let _no_upkeep = self.locks.untidied().await?;
         let _pass = self.locks.enter().await?;
         let mut moved = Moved::default();
         let mut say = |row: Row| -> Result<()> { write(&line(&row)?) };

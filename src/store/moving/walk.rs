@@ -58,7 +58,7 @@ impl Store {
         requests: bool,
         visit: &mut Visitor<'_>,
     ) -> Result<()> {
-        let _no_upkeep = self.locks.upkeep().await?;
+        let _no_upkeep = self.locks.untidied().await?;
         let _pass = self.locks.enter().await?;
         let mut sessions = self.sessions(filter).await?;
         let homeless = self.homeless(filter, &sessions).await?;

@@ -16,7 +16,7 @@ use super::which::Which;
 use crate::chat::{Chat, Memory};
 use crate::config::{path, variable};
 use crate::export::{self, Address, Form, Protocol, Receiver, Sent};
-use crate::store::{Filter, Hinted, Moved};
+use crate::store::{Filter, Hinted, Moved, is_read_only};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +27,12 @@ pub struct Args {
     /// The form: jsonl, markdown, csv or otel
     #[arg(long, value_enum, hide_possible_values = true)]
     format: Option<Format>,
-    /// The file; without one, standard output
+    /// The file; without one, or with `-`, standard output
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     output: Option<PathBuf>,
+    /// Write over the file if it is there
+    #[arg(long, requires = "output")]
+    force: bool,
     /// Send OpenTelemetry spans to the receiver at this base URL
     #[arg(
         long,
@@ -78,18 +81,22 @@ impl Args {
         self.session.is_none() && !self.whose.is_given() && !when && !self.which.is_given()
     }
 
-    fn format(&self, otherwise: Format) -> Format {
-        if self.otlp.is_some() {
-            return self.format.unwrap_or(Format::Otel);
-        }
+    fn format(&self, otherwise: Format) -> Result<Format> {
         let named = self.output.as_ref().and_then(|path| path.extension());
-        let named = match named.and_then(|extension| extension.to_str()) {
-            Some("md" | "markdown") => Some(Format::Markdown),
-            Some("csv") => Some(Format::Csv),
-            Some("jsonl") => Some(Format::Jsonl),
-            _ => None,
+        let Some(ending) = named.filter(|_| self.format.is_none() && self.otlp.is_none()) else {
+            let spans = self.otlp.as_ref().map(|_| Format::Otel);
+            return Ok(self.format.or(spans).unwrap_or(otherwise));
         };
-        self.format.or(named).unwrap_or(otherwise)
+        let ending = ending.to_string_lossy().to_lowercase();
+        match ending.as_str() {
+            "md" | "markdown" => Ok(Format::Markdown),
+            "csv" => Ok(Format::Csv),
+            "jsonl" | "ndjson" => Ok(Format::Jsonl),
+            _ => Err(anyhow::Error::new(Hinted {
+                message: format!("no form has the ending `.{ending}`"),
+                hint: "name the file .jsonl, .md or .csv, or say `--format`".to_owned(),
+            })),
+        }
     }
 }
 
@@ -101,7 +108,7 @@ pub async fn in_chat(mut args: Args, chat: &Chat, shown: &Shown, ui: &Ui) -> Res
     let filter = chat.memory.filter(args.whose.whom(), None, None).await?;
     let session = chat.memory.store.session(&filter, chat.session_id()).await;
     let session = session.context("nothing of this conversation is recorded yet")?;
-    args.format = Some(args.format(Format::Markdown));
+    args.format = Some(args.format(Format::Markdown)?);
     args.session = Some(session.session_id);
     run(args, &chat.memory, shown, ui).await
 }
@@ -117,7 +124,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Res
         let session = memory.store.session_of(&filter, session).await?;
         filter = filter.in_session(&session.session_id);
     }
-    let form = match args.format(Format::Jsonl) {
+    let form = match args.format(Format::Jsonl)? {
         Format::Jsonl => None,
         Format::Markdown => Some(Form::Markdown),
         Format::Csv => Some(Form::Csv),
@@ -136,8 +143,8 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Res
         let receiver = receiver(url, args.otlp_protocol)?;
         return send(&what.filter, &receiver, memory, ui).await;
     }
-    if let Some(path) = args.output {
-        let moved = to_file(&path, &what, memory, ui).await?;
+    if let Some(path) = args.output.filter(|path| *path != Path::new("-")) {
+        let moved = to_file(&path, &what, args.force, memory, ui).await?;
         return ui.moved("export", &moved);
     }
     // Their lines are objects already.
@@ -160,7 +167,14 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Res
         return what.write(memory, &mut put).await.map(drop);
     }
     // While the history is read nobody else may tidy up or forget, and a pager is open for hours.
-    let mut spool = Spool::new(memory.store.home(), put)?;
+    let mut spool = match Spool::new(memory.store.home(), put.clone()) {
+        Ok(spool) => spool,
+        // Where nothing can be written nobody tidies up, either.
+        Err(error) if error.downcast_ref().is_some_and(is_read_only) => {
+            return what.write(memory, &mut put).await.map(drop);
+        }
+        Err(error) => return Err(error),
+    };
     let written = what.write(memory, &mut |text| spool.write(text)).await;
     spool.finish().await?;
     written.map(drop)
@@ -246,23 +260,33 @@ impl What {
                 let mut line = |line: &str| put(&format!("{line}\n"));
                 store.export(&self.filter, self.vectors, &mut line).await
             }
-            Some(form) => {
-                let interactions = export::write(store, &self.filter, form, memory.zone, put);
-                Ok(Moved {
-                    interactions: interactions.await?,
-                    ..Moved::default()
-                })
-            }
+            Some(form) => export::write(store, &self.filter, form, memory.zone, put).await,
         }
     }
 }
 
-/// Writes to a file that is not there yet, and is there when all is in it: an export is asked for when something may go wrong.
-pub async fn to_file(path: &Path, what: &What, memory: &Memory, ui: &Ui) -> Result<Moved> {
+/// Writes to a file that is not there yet, unless it may be written over, and is there when all is in it: an export is asked for when
+/// something may go wrong.
+pub async fn to_file(
+    path: &Path,
+    what: &What,
+    force: bool,
+    memory: &Memory,
+    ui: &Ui,
+) -> Result<Moved> {
     let context = || format!("cannot write `{}`", path.display());
-    if path.symlink_metadata().is_ok() {
-        bail!("cannot write `{}`: it is there already", path.display());
+    if path.exists() && !path.is_file() {
+        bail!("cannot write `{}`: it is no file", path.display());
     }
+    if !force && path.symlink_metadata().is_ok() {
+        bail!(Hinted {
+            message: format!("cannot write `{}`: it is there already", path.display()),
+            hint: "`--force` writes over it".to_owned(),
+        });
+    }
+    // What a link names is written over, and not the link.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = real.as_path();
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -282,7 +306,10 @@ pub async fn to_file(path: &Path, what: &What, memory: &Memory, ui: &Ui) -> Resu
     let file = file.into_inner().map_err(IntoInnerError::into_error);
     let file = file.with_context(context)?;
     file.as_file().sync_all().with_context(context)?;
-    file.persist_noclobber(path).with_context(context)?;
+    match force {
+        true => file.persist(path).with_context(context)?,
+        false => file.persist_noclobber(path).with_context(context)?,
+    };
     // Else a power cut could take the name away.
     let named = File::open(folder).and_then(|folder| folder.sync_all());
     named.with_context(context)?;

@@ -207,7 +207,7 @@ async fn back_up(filter: &Filter, memory: &Memory, ui: &Ui) -> Result<PathBuf> {
         form: None,
         vectors: true,
     };
-    export::to_file(&path, &what, memory, ui).await?;
+    export::to_file(&path, &what, false, memory, ui).await?;
     Ok(path)
 }
 

@@ -5,12 +5,12 @@ mod csv;
 mod markdown;
 mod otel;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 
 use crate::conversation::Step;
-use crate::store::{Filter, Interaction, Session, Store, Visit};
+use crate::store::{Filter, Interaction, Moved, Session, Store, Visit};
 use crate::timeframe::Zone;
 
 pub use otel::{Address, Protocol, Receiver, Sent, send};
@@ -42,20 +42,21 @@ trait Writer: Send {
     }
 }
 
-/// Writes every turn that the filter lets through, and returns how many there were. Each piece ends with its line.
+/// Writes every turn that the filter lets through, and returns how much there was. Each piece ends with its line.
 pub async fn write(
     store: &Store,
     filter: &Filter,
     form: Form,
     zone: Zone,
     write: &mut (dyn FnMut(&str) -> Result<()> + Send),
-) -> Result<usize> {
+) -> Result<Moved> {
     let mut writer: Box<dyn Writer> = match form {
         Form::Markdown => Box::new(markdown::Markdown::new(zone)),
         Form::Csv => Box::new(csv::Csv::default()),
         Form::Otel => Box::new(otel::Lines::default()),
     };
-    let mut turns = 0;
+    let mut moved = Moved::default();
+    let mut users = HashSet::new();
     let mut put = |text: String| {
         if text.is_empty() {
             Ok(())
@@ -65,15 +66,20 @@ pub async fn write(
     };
     put(writer.begin()?)?;
     let mut visit = |visit: Visit, user: &str| match visit {
-        Visit::Session(session) => put(writer.session(&session, user)?),
+        Visit::Session(session) => {
+            moved.sessions += 1;
+            users.insert(session.user_id.clone());
+            put(writer.session(&session, user)?)
+        }
         Visit::Turn(turn, steps, requests) => {
-            turns += 1;
+            moved.interactions += 1;
             put(writer.turn(&turn, &steps, &requests)?)
         }
     };
     walk(store, filter, form == Form::Otel, &mut visit).await?;
     put(writer.end()?)?;
-    Ok(turns)
+    moved.users = users.len();
+    Ok(moved)
 }
 
 /// Walks through the history, with the name of whose it is; with the requests of the turns, where these are wanted.

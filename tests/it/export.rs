@@ -159,3 +159,51 @@ fn a_terminal_is_shown_an_export_and_not_controlled_by_it() {
     );
     assert_eq!(terminal.exit_status(), 0);
 }
+
+#[test]
+fn a_file_is_counted_named_by_its_form_and_written_over_only_when_that_is_said() {
+    let home = told();
+    let write = |args: &[&str]| {
+        let run = home.allm().args(["export", "--output"]);
+        run.args(args.iter().copied()).run()
+    };
+    let all = "exported 3 interactions, 2 sessions, 1 user\n";
+    for file in ["a.jsonl", "a.MD", "a.csv", "plain"] {
+        assert_eq!(write(&[file]).ok().stderr, all, "{file}");
+    }
+    let one = write(&["one.md", "--status", "failed"]).ok().stderr;
+    assert!(
+        one.ends_with("exported 1 interaction, 1 session, 1 user\n"),
+        "{one}"
+    );
+    let transcript = std::fs::read_to_string(home.folder().join("a.MD")).unwrap();
+    assert!(transcript.starts_with("# Files"), "{transcript}");
+    let unknown = write(&["a.txt"]).fails(1).stderr;
+    assert!(
+        unknown.contains("no form has the ending `.txt`\nhint: name the file"),
+        "{unknown}"
+    );
+    assert_eq!(write(&["a.txt", "--format", "csv"]).ok().stderr, all);
+    let there = write(&["a.csv"]).fails(1).stderr;
+    assert!(
+        there.contains("it is there already\nhint: `--force` writes over it"),
+        "{there}"
+    );
+    assert_eq!(
+        write(&["a.csv", "--force", "--format", "markdown"])
+            .ok()
+            .stderr,
+        all
+    );
+    let written = std::fs::read_to_string(home.folder().join("a.csv")).unwrap();
+    assert_eq!(written, transcript);
+    let device = write(&["/dev/null", "--force"]).fails(1).stderr;
+    assert!(
+        device.contains("cannot write `/dev/null`: it is no file"),
+        "{device}"
+    );
+    assert_eq!(
+        write(&["-", "--format", "markdown"]).ok().stdout,
+        transcript
+    );
+}

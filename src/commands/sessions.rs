@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use super::arguments::{Found, Whose};
 use super::shown::Shown;
 use crate::chat::{Chat, Memory};
-use crate::store::{Found as Hits, Hinted, Hit, SearchQuery, SessionSummary, Whom};
+use crate::store::{
+    Filter, Found as Hits, Hinted, Hit, Interaction, SearchQuery, SessionSummary, Whom,
+};
 use crate::ui::{Matches, Ui};
 
 /// How many sessions or turns are shown when nobody says.
@@ -148,12 +150,33 @@ pub async fn last(args: LastArgs, memory: &Memory, shown: &Shown, ui: &Ui) -> Re
     let whom = args.whose.whom();
     let filter = memory.filter(whom, None, None).await?;
     let store = &memory.store;
-    let last = shown.last.as_deref().filter(|_| whom == Whom::Me);
-    let interaction = if let Some(id) = last {
-        store.interaction(&filter, id).await?
-    } else {
-        let latest = store.interactions_in(&filter, Some(1)).await?.pop();
-        latest.context("nothing is recorded yet")?
-    };
-    ui.last(&interaction, &memory.names().await?)
+    let mut answer = None;
+    if let Some(id) = shown.last.as_deref().filter(|_| whom == Whom::Me) {
+        let session_id = store.interaction(&filter, id).await?.session_id;
+        let here = filter.clone().in_session(&session_id);
+        answer = last_answer(&here, memory).await?;
+    }
+    if answer.is_none() {
+        answer = last_answer(&filter, memory).await?;
+    }
+    let answer = answer.context("nothing has been answered yet")?;
+    ui.last(&answer, &memory.names().await?)
+}
+
+/// Returns the last turn that has an answer, or a part of one.
+async fn last_answer(filter: &Filter, memory: &Memory) -> Result<Option<Interaction>> {
+    // Nearly always it is the last turn.
+    let mut latest = Vec::new();
+    for limit in [Some(1), Some(50), None] {
+        let before = latest.len();
+        latest = memory.store.interactions_in(filter, limit).await?;
+        let answered = |turn: &Interaction| !turn.response.trim().is_empty();
+        if let Some(at) = latest.iter().rposition(answered) {
+            return Ok(Some(latest.swap_remove(at)));
+        }
+        if latest.len() <= before || limit.is_some_and(|limit| latest.len() < limit) {
+            break;
+        }
+    }
+    Ok(None)
 }

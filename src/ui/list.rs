@@ -2,8 +2,8 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment};
 
-use super::report::time;
 use super::fit::{drawn, table};
+use super::report::time;
 use super::table::cut;
 use super::theme::Look;
 use crate::conversation::short_id;

@@ -10,7 +10,7 @@ use super::hits::passage;
 use super::list::List;
 use super::report::moment;
 use super::theme::{Look, dim, one_line, strong, visible};
-use super::{Names, Ui, draw, json, report, say, table};
+use super::{Names, Ui, draw, json, say, table};
 use crate::chat::Resumed;
 use crate::conversation::{counted, cut, short_id};
 use crate::store::{Hit, Interaction, Session, SessionSummary, Terms};

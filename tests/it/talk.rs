@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Home, Run};
+use crate::scripted::{self, Said};
 use crate::server::{self, Reply, Server};
 
 fn ollama_chat(home: &Home, server: &Server, args: &[&str]) -> Run {
@@ -269,4 +270,17 @@ fn auto_takes_what_answers() {
         "{}",
         output.stderr
     );
+}
+
+#[test]
+fn the_last_answer_is_the_last_that_there_is() {
+    let home = Home::new();
+    let server = scripted::ollama(None, vec![Said::Text("fine"), Said::Refused(400, "no")]);
+    let chat = home.allm().env("OLLAMA_HOST", &server.url);
+    let chat = chat.args(["chat", "-p", "ollama", "--no-tools"]);
+    let said = chat.stdin("one\ntwo\n/last\n").run().fails(1).stdout;
+    assert_eq!(said, "fine\nfine\n");
+    assert_eq!(home.allm().args(["last"]).run().ok().stdout, "fine\n");
+    let none = Home::new().allm().args(["last"]).run().fails(1).stderr;
+    assert!(none.contains("nothing has been answered yet"), "{none}");
 }

@@ -119,15 +119,42 @@ async fn at(base: &str, settings: &Settings) -> Result<Connected, ProviderError>
             url,
             reason,
         }),
-        // Whoever has a key for Ollama alone means Ollama.
+        // Whoever has a key for Ollama alone means Ollama, as does who has none and names its port or what has nothing of OpenAI's.
         Err(ProviderError::Status {
             status: 401 | 403, ..
-        }) if settings.ollama_key.is_some() && settings.openai_key.is_none() => {
+        }) if settings.openai_key.is_none()
+            && (settings.ollama_key.is_some()
+                || looks_like_ollama(base)
+                || lacks_openai(base, settings).await) =>
+        {
             ollama_at(base, settings, false)
         }
         // It is there but speaks something else.
         Ok(_) | Err(_) => openai_at(base, settings, false),
     }
+}
+
+/// Returns whether a URL is of Ollama's own port or service.
+fn looks_like_ollama(base: &str) -> bool {
+    let url = host::base_url(base);
+    let host = url.split("://").last().unwrap_or_default();
+    let host = host.split('/').next().unwrap_or_default();
+    host.ends_with(":11434") || host.split([':', '.']).any(|part| part == "ollama")
+}
+
+/// Returns whether a server has nothing where those of OpenAI's kind list their models.
+async fn lacks_openai(base: &str, settings: &Settings) -> bool {
+    let Ok(openai) = OpenAi::new(base, &bare(settings)) else {
+        return false;
+    };
+    let listed = openai.models().await;
+    matches!(
+        listed,
+        Err(ProviderError::Status {
+            status: 404 | 405,
+            ..
+        })
+    )
 }
 
 /// Returns whether a server lists its models in OpenAI's form. Older ones of llama.cpp list them in Ollama's, too, and speak nothing else
@@ -156,7 +183,10 @@ async fn around(settings: &Settings) -> Result<Connected, ProviderError> {
         Some(Ok(models)) if !models.is_empty() => return Ok(connected),
         // It is there and wants a key, or another one, which is to be said.
         Some(Err(
-            ProviderError::Unauthorized { .. } | ProviderError::Status { status: 401, .. },
+            ProviderError::Unauthorized { .. }
+            | ProviderError::Status {
+                status: 401 | 403, ..
+            },
         )) => return Ok(connected),
         Some(Ok(_)) => {
             missing.push("Ollama has no model yet (`ollama pull llama3.2` fetches one)".to_owned());

@@ -312,3 +312,35 @@ fn headers_of_the_settings_go_to_the_server_and_their_secrets_nowhere_else() {
         "{bad}"
     );
 }
+
+#[test]
+fn an_ollama_that_wants_a_key_is_told_of_its_own() {
+    let home = Home::new();
+    for (status, openai) in [(401, 404), (403, 405)] {
+        let server = Server::start(move |request| match request.path.starts_with("/v1") {
+            true => Reply::json(openai, &json!({"error": "no such path"})),
+            false => Reply::json(status, &json!({"error": "unauthorized"})),
+        });
+        let url = server.url.as_str();
+        for (env, args) in [
+            ("", &["chat", "-m", "m", "--base-url", url, "hi"][..]),
+            (
+                "",
+                &["chat", "-p", "ollama", "-m", "m", "--base-url", url, "hi"],
+            ),
+            (url, &["chat", "-m", "m", "hi"]),
+        ] {
+            let run = home
+                .allm()
+                .env("OLLAMA_HOST", env)
+                .args(args.iter().copied());
+            let said = run.run().fails(1).stderr;
+            assert!(!said.contains("OPENAI_API_KEY"), "{args:?}: {said}");
+            assert!(said.contains("Ollama answered"), "{args:?}: {said}");
+            assert!(
+                status != 401 || said.contains("hint: set `OLLAMA_API_KEY`"),
+                "{args:?}: {said}"
+            );
+        }
+    }
+}

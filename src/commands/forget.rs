@@ -13,7 +13,7 @@ use super::export;
 use super::shown::Shown;
 use super::which::Which;
 use crate::chat::Memory;
-use crate::store::{Filter, Outline, Whom, now};
+use crate::store::{Filter, Interaction, Outline, Whom, now};
 use crate::timeframe::{self, Zone};
 use crate::ui::Ui;
 
@@ -151,7 +151,7 @@ async fn remove(
     ui: &Ui,
 ) -> Result<bool> {
     let (Some(first), Some(last)) = (turns.first(), turns.last()) else {
-        ui.forgotten(0, None, how.dry_run)?;
+        ui.forgotten(0, &[], None, how.dry_run)?;
         return Ok(false);
     };
     let names = memory.names().await?;
@@ -175,8 +175,13 @@ async fn remove(
     };
     ui.note(&format!("{when}, of {}", users.join(", ")));
     if how.dry_run {
-        ui.forgotten(turns.len(), None, true)?;
+        let shown = beginning(&turns, &filter, memory).await?;
+        ui.forgotten(turns.len(), &shown, None, true)?;
         return Ok(false);
+    }
+    if !how.yes && !ui.json {
+        let shown = beginning(&turns, &filter, memory).await?;
+        ui.doomed(&shown, turns.len())?;
     }
     if !how.yes && !ui.confirm("Remove them for good?")? {
         ui.declined("forgotten")?;
@@ -189,8 +194,21 @@ async fn remove(
         false => Some(back_up(&filter, memory, ui).await?),
     };
     let erased = memory.store.erase(&filter).await?;
-    ui.forgotten(erased, backup.as_deref(), false)?;
+    ui.forgotten(erased, &[], backup.as_deref(), false)?;
     Ok(true)
+}
+
+/// Returns the first of what is about to be removed, as many as a person looks at.
+async fn beginning(
+    turns: &[Outline],
+    filter: &Filter,
+    memory: &Memory,
+) -> Result<Vec<Interaction>> {
+    const SHOWN: usize = 10;
+    let ids = turns.iter().take(SHOWN);
+    let ids = ids.map(|turn| turn.interaction_id.clone()).collect();
+    let these = filter.clone().only(ids);
+    memory.store.interactions_in(&these, None).await
 }
 
 /// Exports what is about to be removed, into the home.

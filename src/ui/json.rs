@@ -199,6 +199,12 @@ pub fn history(turns: &[Interaction], names: &Names, more: usize) -> Value {
     json!({"type": "history", "count": turns.len(), "more": more, "interactions": briefs(turns, names)})
 }
 
+/// Returns what was asked when, and in which conversation.
+pub fn questions(turns: &[Interaction]) -> Value {
+    let question = |turn: &Interaction| json!({"interaction_id": turn.interaction_id, "session_id": turn.session_id, "timestamp": time(turn.timestamp), "query": turn.query});
+    turns.iter().map(question).collect()
+}
+
 /// Returns one turn in brief.
 pub fn last(interaction: &Interaction, names: &Names) -> Value {
     with("last", brief(interaction, names))

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::fit::{drawn, table};
 use super::theme::Look;
-use super::{Ui, draw};
+use super::{Ui, draw, json, table};
 use crate::conversation::counted;
 use crate::export::Sent;
 use crate::import::{Part, Report};
-use crate::store::Moved;
+use crate::store::{Interaction, Moved};
 
 /// How many files are named for a reason; an import may read thousands.
 const NAMED: usize = 5;
@@ -69,13 +69,36 @@ impl Ui {
         Ok(())
     }
 
-    /// Says how much was forgotten, and where it is kept.
-    pub fn forgotten(&self, count: usize, backup: Option<&Path>, dry_run: bool) -> Result<()> {
+    /// Shows the first of the interactions that are to be removed, and how many more there are.
+    pub fn doomed(&self, first: &[Interaction], count: usize) -> Result<()> {
+        draw(&table::questions(first, self.look))?;
+        match count - first.len() {
+            0 => {}
+            more => self.note(&format!("and {more} more")),
+        }
+        Ok(())
+    }
+
+    /// Says how much was forgotten, and where it is kept; or would be, and what comes first.
+    pub fn forgotten(
+        &self,
+        count: usize,
+        first: &[Interaction],
+        backup: Option<&Path>,
+        dry_run: bool,
+    ) -> Result<()> {
         if self.json {
             let backup = backup.map(|path| path.display().to_string());
-            return self.print_json(&json!(
+            let mut forgotten = json!(
                 {"type": "forgotten", "count": count, "dry_run": dry_run, "backup": backup}
-            ));
+            );
+            if dry_run {
+                forgotten["first"] = json::questions(first);
+            }
+            return self.print_json(&forgotten);
+        }
+        if !first.is_empty() {
+            self.doomed(first, count)?;
         }
         let message = match (count, dry_run) {
             (0, _) => "there is nothing to remove".to_owned(),

@@ -200,6 +200,20 @@ pub fn interactions(interactions: &[Interaction], names: &Names, look: Look) -> 
     list.drawn()
 }
 
+/// Draws what was asked when, and in which conversation.
+pub fn questions(interactions: &[Interaction], look: Look) -> String {
+    let mut table = table(&["when", "session", "id", "question"], look);
+    for interaction in interactions {
+        table.add_row([
+            Cell::new(time(interaction, look.zone)).add_attribute(Attribute::Dim),
+            Cell::new(short_id(&interaction.session_id)),
+            Cell::new(short_id(&interaction.interaction_id)),
+            Cell::new(cut(&interaction.query, look.width())),
+        ]);
+    }
+    drawn(&table, look)
+}
+
 /// Draws what the store is made of.
 pub fn stats(stats: &Stats, look: Look) -> String {
     let mut table = table(

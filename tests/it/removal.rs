@@ -278,3 +278,57 @@ fn only_what_is_old_is_cleaned_up_and_only_when_asked() {
     cleanup(&["2025-01-01", "--yes"]).run().ok();
     assert_eq!(count(), 1);
 }
+
+#[test]
+fn what_would_be_removed_is_shown_first() {
+    let home = Home::new();
+    let questions: Vec<String> = (1..=12)
+        .map(|number| format!("question number {number}\n"))
+        .collect();
+    let chat = home.allm().args(["chat", "-p", "offline", "--json"]);
+    let turns = chat.stdin(&questions.concat()).run().ok().json();
+    let session = &turns[0]["session_id"].as_str().unwrap()[..8];
+    let day = &turns[0]["timestamp"].as_str().unwrap()[..10];
+    for command in [
+        &["forget", "--session", session, "--dry-run"][..],
+        &["forget", "--match", "question", "--dry-run"],
+    ] {
+        let shown = home.allm().args(command.iter().copied()).run().ok();
+        assert_eq!(
+            shown.stdout.matches("question number ").count(),
+            10,
+            "{}",
+            shown.stdout
+        );
+        assert!(
+            shown.stdout.contains("question number 10\n"),
+            "{}",
+            shown.stdout
+        );
+        assert_eq!(
+            shown.stdout.matches(session).count(),
+            10,
+            "{}",
+            shown.stdout
+        );
+        assert_eq!(shown.stdout.matches(day).count(), 10, "{}", shown.stdout);
+        assert!(shown.stderr.contains("and 2 more\n"), "{}", shown.stderr);
+        let json = home
+            .allm()
+            .args(command.iter().copied())
+            .args(["--json"])
+            .ok_json();
+        assert_eq!(
+            (&json["count"], json["first"].as_array().unwrap().len()),
+            (&json!(12), 10)
+        );
+        assert_eq!(json["first"][0]["query"], "question number 1");
+    }
+    let mut shell = home.terminal(&["forget", "--match", "number 11"]);
+    shell.wait_for(session);
+    shell.wait_for("question number 11");
+    shell.wait_for("Remove them for good?");
+    shell.type_keys("n\r");
+    shell.wait_for("nothing was changed");
+    assert_eq!(shell.exit_status(), 0);
+}

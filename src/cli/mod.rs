@@ -60,12 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
-            let is_help = matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp
-                    | ErrorKind::DisplayVersion
-                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-            );
+            let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
             // Who asks for JSON gets it, however little is understood of the rest.
             let mut flags = arguments.iter().take_while(|word| *word != "--");
             let json = flags.any(|word| word == "--json");

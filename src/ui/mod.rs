@@ -8,6 +8,7 @@ mod list;
 mod lists;
 mod live;
 mod moves;
+mod pager;
 mod progress;
 mod report;
 mod sessions;
@@ -25,6 +26,7 @@ use serde_json::Value;
 pub use approval::Approvals;
 pub use json::Names;
 pub use live::Live;
+pub use pager::is_watched;
 pub use progress::Bar;
 pub use sessions::Matches;
 pub use theme::visible;
@@ -128,7 +130,7 @@ impl Ui {
 
     /// Writes one JSON object to stdout, on a line of its own.
     pub fn print_json(&self, value: &Value) -> Result<()> {
-        draw(&self.look.json(&value.to_string()))
+        write(&self.look.json(&value.to_string()))
     }
 
     /// Says something to the person, on stderr.
@@ -171,11 +173,19 @@ impl Ui {
         if error.use_stderr() {
             return self.error(&report::usage(error));
         }
-        let text = error.render().to_string();
-        if self.json {
-            return self.print_json(&serde_json::json!({"type": "help", "text": text}));
+        let help = error.render();
+        self.help(&match self.look.color {
+            true => help.ansi().to_string(),
+            false => help.to_string(),
+        })
+    }
+
+    /// Shows a help of ours.
+    pub fn help(&self, text: &str) -> Result<()> {
+        match self.json {
+            true => self.print_json(&serde_json::json!({"type": "help", "text": text})),
+            false => draw(text),
         }
-        self.print(&text)
     }
 
     /// Returns whether a person watches stderr, who wants to see progress.
@@ -386,8 +396,16 @@ impl Ui {
     }
 }
 
-/// Writes lines to stdout that were drawn for it.
+/// Shows lines that were drawn for stdout, page by page where they are more than the screen has.
 fn draw(drawn: &str) -> Result<()> {
+    match pager::show(drawn.trim_end_matches('\n')) {
+        true => Ok(()),
+        false => write(drawn),
+    }
+}
+
+/// Writes lines to stdout.
+fn write(drawn: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", drawn.trim_end_matches('\n'))?;
     Ok(out.flush()?)

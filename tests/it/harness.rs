@@ -119,6 +119,7 @@ impl Home {
             ("ALLM_HOME", home.clone()),
             ("HOME", home),
             ("COLUMNS", "100".to_owned()),
+            ("PAGER", "cat".to_owned()),
             ("TZ", "UTC".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
             ("ALLM_USER", "alice".to_owned()),

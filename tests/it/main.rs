@@ -39,6 +39,7 @@ mod import;
 mod keys;
 mod kinds;
 mod layout;
+mod manners;
 mod moving;
 mod names;
 mod other_shells;

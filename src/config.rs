@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -18,13 +20,17 @@ pub const DEFAULTS: &str = include_str!("../assets/config.toml");
 
 /// How freely a model may answer.
 pub const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
+/// From what score on past interactions may be recalled by themselves.
+const FLOOR: RangeInclusive<f32> = 0.0..=1.0;
+/// Who may be named as the provider.
+pub const PROVIDERS: [&str; 4] = ["auto", "ollama", "openai", "offline"];
 /// Which share the likeliest words may have that a model chooses among.
 pub const TOP_P: RangeInclusive<f64> = 0.0..=1.0;
 
 /// Returns what reads a number within a range, or says what it should be.
-pub fn within(
-    range: RangeInclusive<f64>,
-) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+pub fn within<T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("give a number from {} to {}", range.start(), range.end()))
@@ -140,24 +146,26 @@ fn think<'d, D: Deserializer<'d>>(value: D) -> Result<Option<Think>, D::Error> {
 impl Config {
     /// Reads the defaults and, where it is there, the user's file.
     pub fn load(path: &Path) -> Result<Config> {
+        let text = own(path)?;
+        let table = toml::from_str(&text);
+        let table = table.with_context(|| format!("cannot read `{}`", path.display()))?;
+        let unusable = || format!("cannot use the settings of `{}`", path.display());
+        Config::with(table).with_context(unusable)
+    }
+
+    /// Returns the defaults, and over them what the user has set.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a setting is none, or cannot be what it is.
+    pub fn with(own: toml::Table) -> Result<Config> {
         let mut settings: toml::Table =
             toml::from_str(DEFAULTS).context("cannot read the built-in settings")?;
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let own: toml::Table = toml::from_str(&text)
-                    .with_context(|| format!("cannot read `{}`", path.display()))?;
-                settings.extend(own);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
-            }
-        }
-        let unusable = || format!("cannot use the settings of `{}`", path.display());
-        let mut config: Config = settings.try_into().with_context(unusable)?;
-        config.check().with_context(unusable)?;
+        settings.extend(own);
+        let mut config: Config = settings.try_into()?;
+        config.check()?;
         for path in &mut config.allow_paths {
-            *path = expanded(path).with_context(unusable)?;
+            *path = expanded(path)?;
         }
         Ok(config)
     }
@@ -171,6 +179,30 @@ impl Config {
                 let (least, most) = range.into_inner();
                 bail!("`{name} = {value}` is not from {least} to {most}");
             }
+        }
+        if !FLOOR.contains(&self.recall_floor) {
+            let (least, most) = FLOOR.into_inner();
+            let floor = self.recall_floor;
+            bail!("`recall_floor = {floor}` is not from {least} to {most}");
+        }
+        let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        for (name, value) in [
+            ("max_tokens", self.max_tokens.map_or(1, u64::from)),
+            ("ollama_window", u64::from(self.ollama_window)),
+            ("openai_window", u64::from(self.openai_window)),
+            ("connect_timeout_s", self.connect_timeout_s),
+            ("idle_timeout_s", self.idle_timeout_s),
+            ("command_timeout_s", self.command_timeout_s),
+            ("max_steps", size(self.max_steps)),
+            ("limit", size(self.limit)),
+        ] {
+            if value == 0 {
+                bail!("`{name} = 0` is not at least 1");
+            }
+        }
+        if !PROVIDERS.contains(&self.provider.as_str()) {
+            let (named, known) = (&self.provider, PROVIDERS.join(", "));
+            bail!("`provider = \"{named}\"` is none of {known}");
         }
         for (name, header) in &self.headers {
             if matches!(header, Header::Of(_)) && name != "openai" && name != "ollama" {
@@ -194,6 +226,14 @@ impl Config {
             Header::Value(_) => None,
         });
         all.chain(own.into_iter().flatten())
+    }
+}
+
+/// Returns the user's file, which is empty where there is none.
+pub fn own(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.with_context(|| format!("cannot read `{}`", path.display())),
     }
 }
 
@@ -241,6 +281,13 @@ mod tests {
                 "`temperature = NaN` is not from 0 to 2",
             ),
             ("top_p = -1.0", "`top_p = -1` is not from 0 to 1"),
+            ("recall_floor = 7", "`recall_floor = 7` is not from 0 to 1"),
+            ("limit = 0", "`limit = 0` is not at least 1"),
+            ("max_tokens = 0", "`max_tokens = 0` is not at least 1"),
+            (
+                "provider = \"olama\"",
+                "`provider = \"olama\"` is none of auto, ollama, openai, offline",
+            ),
         ] {
             std::fs::write(&path, line).unwrap();
             let error = format!("{:#}", Config::load(&path).unwrap_err());

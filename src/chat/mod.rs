@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
+use futures::future::BoxFuture;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::prompt::{Prompt, React, Style};
@@ -29,12 +30,26 @@ pub use recall::Quotes;
 /// The provider that answers without a model.
 const OFFLINE: &str = "offline";
 
+/// Says who answers: a server, one of its models, and that one's window in tokens.
+pub struct Answering {
+    pub provider: Arc<dyn Provider>,
+    pub model: String,
+    pub context_window: u32,
+}
+
+/// Finds another server, by the name of its provider and perhaps its base URL.
+pub type Reach =
+    Arc<dyn Fn(String, Option<String>) -> BoxFuture<'static, Result<Answering>> + Send + Sync>;
+
 /// Holds how a conversation is answered.
 pub struct Settings {
     pub provider: Arc<dyn Provider>,
     pub model: String,
+    pub reach: Reach,
     pub options: Options,
     pub system: String,
+    /// The system prompt that the conversation began with.
+    pub default_system: String,
     pub tools: Toolbox,
     pub react: React,
     /// How often the model may call tools in one turn.

@@ -5,29 +5,49 @@ use std::path::PathBuf;
 use crate::agent::prompt::React;
 use crate::config::{TEMPERATURE, TOP_P, path, within};
 use crate::provider::Think;
-use crate::ui::Color;
+use crate::ui::{Color, Talk};
+
+/// Where the help lists the flags that are the same everywhere: below one's own.
+const GLOBAL: &str = "Global options";
 
 /// Are the flags of every subcommand.
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// The data directory [default: $ALLM_HOME, else ~/.abstractllm]
-    #[arg(long, value_name = "DIR", value_parser = path(), global = true)]
+    #[arg(long, value_name = "DIR", value_parser = path(), global = true, help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
     /// The folder of the tables [default: $ALLM_DB, else lancedb in the home]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = GLOBAL)]
     pub db: Option<String>,
+    /// Say nothing but answers, warnings and errors
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub quiet: bool,
+    /// Say more: what is read, who is asked, and how it went
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = GLOBAL)]
+    pub verbose: bool,
     /// Print one JSON object for each command and turn
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = GLOBAL)]
     pub color: Color,
     /// The time zone of the times you give and see, for example Europe/Berlin [default: the system's]
-    #[arg(long, value_name = "ZONE", global = true)]
+    #[arg(long, value_name = "ZONE", global = true, help_heading = GLOBAL)]
     pub tz: Option<String>,
     /// The embedding model: the bundled one, a folder, or a hub repository
-    #[arg(long, value_name = "MODEL", global = true)]
+    #[arg(long, value_name = "MODEL", global = true, help_heading = GLOBAL)]
     pub embedder: Option<String>,
+}
+
+impl Global {
+    /// Returns how much is to be said beside answers.
+    pub fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Quiet,
+            (_, true) => Talk::Verbose,
+            _ => Talk::Usual,
+        }
+    }
 }
 
 /// Says who speaks.
@@ -118,6 +138,9 @@ pub struct ChatArgs {
     /// Store well-known secrets as they are
     #[arg(long)]
     pub no_redact: bool,
+    /// Show an answer when it is complete, not as it comes
+    #[arg(long)]
+    pub no_stream: bool,
     /// End a script with its first failure
     #[arg(long)]
     pub fail_fast: bool,

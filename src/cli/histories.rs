@@ -10,36 +10,52 @@ use crate::config::{home_directory, path, path_in};
 #[derive(Debug, Subcommand)]
 pub enum Format {
     /// What the Python program AbstractLLM left
+    #[command(
+        after_help = "Examples:\n  allm import abstractllm\n  allm import abstractllm ~/.abstractllm --dry-run"
+    )]
     Abstractllm {
         /// Its data directory [default: ~/.abstractllm]
         #[arg(value_name = "HOME", value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The log of simonw's `llm`
+    #[command(after_help = "Examples:\n  allm import llm\n  allm import llm logs.db --dry-run")]
     Llm {
         /// Its database [default: logs.db in $LLM_USER_PATH or where llm keeps it]
         #[arg(value_parser = path())]
         file: Option<PathBuf>,
     },
     /// OpenAI's data export
+    #[command(
+        after_help = "Examples:\n  allm import chatgpt export.zip\n  allm import chatgpt export.zip --since 2025-01-01"
+    )]
     Chatgpt {
         /// The archive, a folder of such files, or the conversations.json in it
         #[arg(value_parser = path())]
         export: PathBuf,
     },
     /// The data export of claude.ai
+    #[command(
+        after_help = "Examples:\n  allm import claude export.zip\n  allm import claude export.zip --dry-run"
+    )]
     Claude {
         /// The archive, a folder of such files, or the conversations.json in it
         #[arg(value_parser = path())]
         export: PathBuf,
     },
     /// The transcripts of Claude Code
+    #[command(
+        after_help = "Examples:\n  allm import claude-code\n  allm import claude-code ~/.claude/projects --since 2025-01-01"
+    )]
     ClaudeCode {
         /// Their folder, or one transcript [default: projects in $CLAUDE_CONFIG_DIR or ~/.claude]
         #[arg(value_parser = path())]
         folder: Option<PathBuf>,
     },
     /// The transcripts of Codex
+    #[command(
+        after_help = "Examples:\n  allm import codex\n  allm import codex ~/.codex/sessions --dry-run"
+    )]
     Codex {
         /// Their folder, or one transcript [default: $CODEX_HOME or ~/.codex]
         #[arg(value_parser = path())]

@@ -23,6 +23,9 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
+    disable_help_subcommand = true,
+    subcommand_value_name = "SOURCE",
+    subcommand_help_heading = "Sources",
     after_help = "Examples:\n  allm import abstractllm --dry-run\n  allm import llm\n  allm import chatgpt export.zip --since 2025-01-01\n  allm import jsonl backup.jsonl\n\nSources are only read. An import can be repeated: what is there is passed over."
 )]
 pub struct Args {
@@ -33,6 +36,7 @@ pub struct Args {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  allm migrate --dry-run")]
 pub struct MigrateArgs {
     /// Its data directory [default: ~/.abstractllm]
     #[arg(value_name = "HOME", value_parser = path())]

@@ -7,8 +7,9 @@
 //!  5  start                       what each subcommand sets off
 //!  4  parser                      the list of subcommands
 //!  3  talk import                 a chat; other histories in
-//!  2  upkeep retention            the store as a whole
-//!  1  opening                     who, where and with whom: what all of them need
+//!  2  upkeep retention answering settings
+//!                                 the store as a whole; who answers; settings
+//!  1  opening elsewhere amended   who, where and with whom: what all of them need; what is asked for in the wrong place; a file changed
 //!  0  args histories secrets      the flags; what can be brought in; keys
 //! ```
 //!
@@ -21,18 +22,22 @@ mod parser;
 mod import;
 mod talk;
 
+mod answering;
 mod retention;
+mod settings;
 mod upkeep;
+
+mod amended;
+mod elsewhere;
+mod opening;
 
 mod args;
 mod histories;
-mod opening;
 mod secrets;
 
 use std::ffi::OsString;
 use std::io;
 
-use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
 use crate::commands::settled;
@@ -53,34 +58,18 @@ pub enum Exit {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     tools::keep_private();
     let arguments = settled(parser::command(), arguments.into_iter().collect());
-    let parsed = parser::command()
-        .try_get_matches_from(&arguments)
-        .and_then(|matches| parser::Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(error) => {
-            let usage = error.use_stderr();
-            let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-            // Who asks for JSON gets it, however little is understood of the rest.
-            let mut flags = arguments.iter().take_while(|word| *word != "--");
-            let json = flags.any(|word| word == "--json");
-            // When nobody reads the help there is nobody to tell.
-            drop(if is_help && !json {
-                error.print().map_err(Into::into)
-            } else {
-                Ui::new(json, Color::Auto, Zone::default()).usage(&error)
-            });
-            return if usage { Exit::Usage } else { Exit::Done };
-        }
+    let (global, who, sub) = match parser::read(&arguments) {
+        Ok(read) => read,
+        Err(error) => return misread(&error, &arguments),
     };
-    let zone = cli.global.tz.as_deref().map(Zone::named).transpose();
+    let zone = global.tz.as_deref().map(Zone::named).transpose();
     let known = zone.as_ref().ok().copied().flatten().unwrap_or_default();
-    let ui = Ui::new(cli.global.json, cli.global.color, known);
+    let ui = Ui::new(global.json, global.color, known).with_talk(global.talk());
     if let Err(error) = zone {
         drop(ui.error(&error));
         return Exit::Usage;
     }
-    match start::start(cli, &ui) {
+    match start::start(&global, who, sub, &ui) {
         Ok(Outcome::Done) => Exit::Done,
         Ok(Outcome::Failed) => Exit::Failed,
         Ok(Outcome::Interrupted) => Exit::Interrupted,
@@ -96,5 +85,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             drop(ui.error(&error));
             Exit::Failed
         }
+    }
+}
+
+/// Shows the help that was asked for, or says what was not understood.
+fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // Who asks for JSON gets it, however little is understood of the rest.
+    let mut flags = arguments.iter().take_while(|word| *word != "--");
+    let json = flags.any(|word| word == "--json");
+    let ui = Ui::new(json, Color::Auto, Zone::default());
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    // When nobody reads it there is nobody to tell.
+    drop(match elsewhere::meant(error, arguments) {
+        Some(Ok(help)) => {
+            drop(ui.help(&help));
+            return Exit::Done;
+        }
+        Some(Err(hinted)) => ui.error(&hinted.into()),
+        None if is_help && !json => error.print().map_err(Into::into),
+        None => ui.usage(error),
+    });
+    match error.use_stderr() {
+        true => Exit::Usage,
+        false => Exit::Done,
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::args::{Global, Server};
 use super::secrets;
 use crate::chat::Memory;
-use crate::config::{Config, expanded, home_directory, path_in, variable};
+use crate::config::{Config, PROVIDERS, expanded, home_directory, path_in, variable};
 use crate::conversation::counted;
 use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
@@ -157,7 +157,10 @@ pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings
         "ollama" => Kind::Ollama,
         "openai" => Kind::OpenAi,
         "offline" => Kind::Offline,
-        other => bail!("there is no provider `{other}`: choose auto, ollama, openai or offline"),
+        other => bail!(
+            "there is no provider `{other}`: choose one of {}",
+            PROVIDERS.join(", ")
+        ),
     };
     let headers = |provider: &str, others: Kind| match kind {
         Kind::Offline => Ok(Vec::new()),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use super::parser::{Cli, Sub};
-use super::{import, opening, talk, upkeep};
+use super::args::{Global, Who};
+use super::parser::{Bare, Full, Sub};
+use super::{answering, import, opening, settings, talk, upkeep};
 use crate::commands::{Shown, until_interrupted};
 use crate::config::Config;
 use crate::repl::Outcome;
@@ -15,21 +16,35 @@ use crate::store;
 use crate::ui::Ui;
 
 /// Does what the command line asks for.
-pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
-    let home = opening::home(cli.global.home.clone())?;
-    let config = Config::load(&home.join("config.toml"))?;
+pub fn start(global: &Global, who: Who, sub: Sub, ui: &Ui) -> Result<Outcome> {
+    match sub {
+        Sub::Full(sub) => full(*sub, global, who, ui),
+        Sub::Bare(sub) => bare(sub, global, who, ui),
+    }
+}
+
+fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
+    let home = opening::home(global.home.clone())?;
+    let file = home.join("config.toml");
+    let config = Config::load(&file)?;
     let runtime = Runtime::new().context("cannot start the async runtime")?;
-    let redact = config.redact && !matches!(&cli.command, Sub::Chat(args) if args.no_redact);
-    let options = runtime.block_on(opening::options(&cli.global, &home, &config, redact, ui))?;
-    match cli.command {
-        Sub::History(mut command) => {
+    let redact = config.redact && !matches!(&sub, Full::Chat(args) if args.no_redact);
+    let settings = match file.exists() {
+        true => "config.toml in it",
+        false => "the defaults",
+    };
+    ui.detail(&format!("home: {}; settings: {settings}", home.display()));
+    let options = runtime.block_on(opening::options(global, &home, &config, redact, ui))?;
+    match sub {
+        Full::Models(args) => runtime.block_on(answering::models(&args, &config, ui)),
+        Full::History(mut command) => {
             command.or_input(|| {
                 if io::stdin().is_terminal() {
                     return Ok(String::new());
                 }
                 io::read_to_string(io::stdin()).context("cannot read standard input")
             })?;
-            let username = opening::username(cli.who.name)?;
+            let username = opening::username(who.name)?;
             let asked = runtime.block_on(async {
                 if !command.prepare(&options, ui).await? {
                     return Ok(Outcome::Done);
@@ -47,17 +62,29 @@ pub fn start(cli: Cli, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
-        Sub::Import(args) => bring_in(args, options, cli.who.name, runtime, ui),
-        Sub::Migrate(args) => bring_in(args.into(), options, cli.who.name, runtime, ui),
-        Sub::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
-        Sub::Chat(args) => {
-            let username = opening::username(args.who.name.clone().or(cli.who.name))?;
+        Full::Import(args) => bring_in(args, options, who.name, runtime, ui),
+        Full::Migrate(args) => bring_in(args.into(), options, who.name, runtime, ui),
+        Full::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
+        Full::Chat(args) => {
+            let username = opening::username(args.who.name.clone().or(who.name))?;
             let ui = &ui.numbered();
             let outcome = talk::chat(args, options, username, &config, &home, &runtime, ui);
             // Who leaves at once waits for nothing: the journal has what is not stored.
             runtime.shutdown_background();
             outcome
         }
+    }
+}
+
+fn bare(sub: Bare, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
+    match sub {
+        Bare::Config(args) => settings::run(
+            args,
+            global,
+            who.name,
+            &opening::home(global.home.clone())?,
+            ui,
+        ),
     }
 }
 

@@ -9,12 +9,12 @@ use anyhow::{Context, Result, anyhow};
 use tokio::runtime::Runtime;
 
 use super::args::ChatArgs;
-use super::opening::{self, connection, remember};
-use super::{retention, secrets};
-use crate::chat::{Chat, Memory, SearchMemory, Settings};
+use super::opening::remember;
+use super::{answering, retention, secrets};
+use crate::chat::{Answering, Chat, Memory, SearchMemory, Settings};
 use crate::commands::Shown;
 use crate::config::{Config, expanded};
-use crate::provider::{self, Provider, ProviderError};
+use crate::provider;
 use crate::repl::{Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};
@@ -22,9 +22,6 @@ use crate::ui::{Approvals, Ui};
 
 /// The system prompt when none is set.
 const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
-
-/// How many models are asked about, at most, before one is chosen.
-const MOST_ASKED: usize = 16;
 
 /// Talks, until the person leaves or what was to be said is said.
 pub fn chat(
@@ -57,6 +54,7 @@ pub fn chat(
         ui,
         runtime,
         fail_fast: args.fail_fast,
+        stream: !args.no_stream,
         shown: Shown::in_chat(),
         approvals: Approvals::new(args.yes),
     };
@@ -121,18 +119,11 @@ async fn converse(
     home: &Path,
     ui: &Ui,
 ) -> Result<Chat> {
-    let connected = provider::connect(&connection(&args.server, config)?).await?;
-    if let Some(notice) = connected.notice {
-        ui.note(&notice);
-    }
-    if let Some(warning) = connected.warning {
-        ui.warn(&warning);
-    }
-    let provider = connected.provider;
-    let model = match opening::model(&args.server, config) {
-        Some(model) if provider.name() != "offline" => model,
-        _ => default_model(provider.as_ref(), config).await?,
-    };
+    let Answering {
+        provider,
+        model,
+        context_window,
+    } = answering::reach(&args.server, config, ui).await?;
     let system = match args.system.as_deref().unwrap_or(&config.system) {
         "" => SYSTEM.trim().to_owned(),
         text => match text.strip_prefix('@') {
@@ -144,24 +135,21 @@ async fn converse(
             None => text.to_owned(),
         },
     };
-    let window = if provider.name() == "openai" {
-        config.openai_window
-    } else {
-        config.ollama_window
-    };
     let options = provider::Options {
         temperature: args.temperature.or(config.temperature),
         max_tokens: args.max_tokens.or(config.max_tokens),
         seed: args.seed.or(config.seed),
         top_p: args.top_p.or(config.top_p),
         think: args.think.or(config.think),
-        context_window: window,
+        context_window,
     };
     let tools = toolbox(args, &memory, config, home)?;
     let settings = Settings {
         provider,
         model,
+        reach: answering::again(config, ui),
         options,
+        default_system: system.clone(),
         system,
         tools,
         react: args.react.unwrap_or(config.react),
@@ -194,33 +182,4 @@ async fn converse(
         ui.goes_on(&title, resumed.turns, exchange.as_ref());
     }
     Ok(chat)
-}
-
-/// Returns the first model that answers messages, as far as the server or the name tells.
-async fn default_model(provider: &dyn Provider, config: &Config) -> Result<String> {
-    let models = match provider.models().await {
-        Ok(models) => models,
-        // It is there, but lists nothing.
-        Err(ProviderError::Status {
-            status: 404 | 405 | 501,
-            ..
-        }) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    if provider.name() == "openai" && models.contains(&config.openai_model) {
-        return Ok(config.openai_model.clone());
-    }
-    let (others, likely): (Vec<&String>, Vec<&String>) = models
-        .iter()
-        .partition(|model| provider::is_called_otherwise(model));
-    for model in likely.into_iter().chain(others).take(MOST_ASKED) {
-        if provider.told(model).await.chats != Some(false) {
-            return Ok(model.clone());
-        }
-    }
-    let server = match provider.name() {
-        "ollama" => "Ollama",
-        _ => "the server",
-    };
-    Err(ProviderError::NoModel { provider: server }.into())
 }

@@ -66,14 +66,8 @@ async fn answers(server: &Server, config: &Config) -> Finding {
         let models = connected.provider.models().await?;
         let found = format!("{name}, {} models", models.len());
         let named = opening::model(server, config).filter(|_| name != "offline");
-        let is_there = |named: &String| {
-            let tagged = format!("{named}:latest");
-            models
-                .iter()
-                .any(|model| model == named || *model == tagged)
-        };
         anyhow::Ok(match named {
-            Some(model) if !is_there(&model) => Finding::new(
+            Some(model) if !provider::is_listed(&model, &models) => Finding::new(
                 what,
                 State::Odd,
                 format!("{found}; `{model}` is none of them"),

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::which::Which;
 use crate::chat::Memory;
+use crate::conversation::short_id;
 use crate::store::{Filter, Whom};
 use crate::timeframe::{self, Bound};
 use crate::ui::Ui;
@@ -88,8 +89,11 @@ pub struct Found {
     when: When,
     #[command(flatten)]
     which: Box<Which>,
+    /// Only one conversation
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
     /// Show at most this many results
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     limit: Option<u16>,
 }
 
@@ -104,7 +108,13 @@ impl Found {
         self.whose.among(words, memory, ui).await?;
         let (from, until) = self.when.bounds(ui)?;
         self.which.say(ui);
-        let filter = memory.filter(self.whose.whom(), from, until).await?;
+        let mut filter = memory.filter(self.whose.whom(), from, until).await?;
+        if let Some(id) = &self.session {
+            let all = memory.filter(self.whose.whom(), None, None).await?;
+            let session = memory.store.session(&all, id).await?.session_id;
+            ui.note(&format!("only of the session {}", short_id(&session)));
+            filter = filter.in_session(&session);
+        }
         self.which.narrow(filter, memory).await
     }
 

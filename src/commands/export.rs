@@ -21,11 +21,11 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /export\n  /export --output today.md --from today\n  /export --format csv --output september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n  /export --otlp http://127.0.0.1:4318 --from yesterday\n\nIn a chat, without a filter, it is the conversation you are in.\n\njsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets; otel has OpenTelemetry spans, a request of OTLP/JSON on each line, and --otlp sends them itself: without a URL to $OTEL_EXPORTER_OTLP_ENDPOINT, with the headers in $OTEL_EXPORTER_OTLP_HEADERS. Without --format the name of the file decides; without a file it is jsonl, in a chat markdown."
+    after_help = "Examples:\n  /export\n  /export -o today.md --from today\n  /export -f csv -o september.csv --from 2025-09-01 --to 2025-09-30\n  /export --all-users --vectors --output backup.jsonl\n  /export --otlp http://127.0.0.1:4318 --from yesterday\n\nIn a chat, without a filter, it is the conversation you are in.\n\njsonl has everything, and `allm import jsonl FILE` brings it back; markdown is a transcript; csv is for spreadsheets; otel has OpenTelemetry spans, a request of OTLP/JSON on each line, and --otlp sends them itself: without a URL to $OTEL_EXPORTER_OTLP_ENDPOINT, with the headers in $OTEL_EXPORTER_OTLP_HEADERS. Without --format the name of the file decides; without a file it is jsonl, in a chat markdown."
 )]
 pub struct Args {
     /// The form: jsonl, markdown, csv or otel
-    #[arg(long, value_enum, hide_possible_values = true)]
+    #[arg(short, long, value_enum, hide_possible_values = true)]
     format: Option<Format>,
     /// The file; without one, or with `-`, standard output
     #[arg(short, long, value_name = "FILE", value_parser = path())]

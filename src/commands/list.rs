@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::sync::LazyLock;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
     export, facts, forget, query, recall, reindex, search, sessions, settings, show, similar, sql,
@@ -12,12 +12,7 @@ use super::{
 
 /// Is one line of the shell that is a command.
 #[derive(Debug, Parser)]
-#[command(
-    name = "",
-    no_binary_name = true,
-    disable_help_subcommand = true,
-    disable_help_flag = true
-)]
+#[command(name = "", no_binary_name = true, disable_help_subcommand = true)]
 pub struct Line {
     #[command(subcommand)]
     pub command: Command,
@@ -94,6 +89,9 @@ pub enum LiveCommand {
     /// Show the model and what else the server offers, or choose one
     #[command(name = "/model")]
     Model(settings::ModelArgs),
+    /// Show who answers, or have another server answer
+    #[command(name = "/provider")]
+    Provider(settings::ProviderArgs),
     /// Show or set the system prompt
     #[command(name = "/system")]
     System(settings::SystemArgs),
@@ -109,6 +107,12 @@ pub enum LiveCommand {
     /// Show or set whether the model thinks before it answers, and how long, or `default`
     #[command(name = "/think")]
     Think(settings::ThinkArgs),
+    /// Show how you are answered: the settings of this chat
+    #[command(
+        name = "/config",
+        after_help = "Examples:\n  /config\n\n`allm config` shows all settings, and where each comes from."
+    )]
+    Config,
     /// List the tools, or switch one on or off
     #[command(name = "/tools")]
     Tools(settings::ToolsArgs),
@@ -125,13 +129,16 @@ pub enum LiveCommand {
     #[command(name = "/history")]
     History(sessions::HistoryArgs),
     /// Begin a new conversation
-    #[command(name = "/new")]
+    #[command(name = "/new", after_help = "Examples:\n  /new")]
     New,
     /// List the commands, or explain one
-    #[command(name = "/help")]
-    Help { command: Option<String> },
+    #[command(name = "/help", after_help = "Examples:\n  /help\n  /help search")]
+    Help {
+        /// The command to explain, with its slash or without
+        command: Option<String>,
+    },
     /// Leave
-    #[command(name = "/quit", visible_aliases = ["/exit", "/q"])]
+    #[command(name = "/quit", visible_aliases = ["/exit", "/q"], after_help = "Examples:\n  /quit")]
     Quit,
 }
 
@@ -142,8 +149,15 @@ impl Line {
     ///
     /// Fails where they are not understood, and where help is asked for, which is the error.
     pub fn read(words: &[String]) -> Result<Line, clap::Error> {
+        let mut command = Line::command();
+        if matches!(words, [_, flag] if flag == "--help" || flag == "-h") {
+            // Some commands take any text, but this is none.
+            let plain = |arg: Arg| arg.trailing_var_arg(false).allow_hyphen_values(false);
+            command = command.mut_subcommands(|sub| sub.mut_args(plain));
+        }
         let words = words.iter().map(OsString::from).collect();
-        Line::try_parse_from(settled(Line::command(), words))
+        let matches = command.try_get_matches_from(settled(Line::command(), words))?;
+        Line::from_arg_matches(&matches)
     }
 }
 
@@ -176,6 +190,17 @@ pub fn table() -> Vec<(String, String)> {
         .map(|command| (command.get_name().to_owned(), about(command)))
         .collect()
 }
+
+/// Returns the help of the command of this name, if there is one.
+pub fn explained(name: &str) -> Option<String> {
+    let mut line = Line::command();
+    line.build();
+    let text = line.find_subcommand_mut(name)?.render_help().to_string();
+    Some(text.replace("Usage:  /", "Usage: /"))
+}
+
+/// What the program does outside of a chat alone.
+pub const OUTSIDE: [&str; 5] = ["chat", "doctor", "import", "migrate", "models"];
 
 /// Returns every word that names a command, aliases included.
 pub fn names() -> &'static [String] {
@@ -242,9 +267,14 @@ mod tests {
         check("/similar what is --user", "/similar -- what is --user");
         check("/facts docker --user --rm", "/facts -- docker --user --rm");
         check("/search a -- --limit 3 -v", "/search -- a --limit 3 -v");
+        check("/search git log -n", "/search -- git log -n");
+        check("/search sort -n file -n 3", "/search -n 3 -- sort -n file");
+        check("/search git log -n3 -p", "/search -n3 -- git log -p");
         for same in [
             "/search git log --since yesterday",
             "/search x --limt 5",
+            "/search -n 5 x",
+            "/search x -n 5",
             "/search x --form=monday",
             "/search --user",
             "/search a - b",

@@ -46,7 +46,8 @@ mod which;
 
 pub use forget::{Expired, expire, expired};
 pub use list::{
-    Command, History, Line, LiveCommand, is_near, names, settled, table, takes_phrases, takes_text,
+    Command, History, Line, LiveCommand, OUTSIDE, explained, is_near, names, settled, table,
+    takes_phrases, takes_text,
 };
 pub use reindex::embed;
 pub use run::{Flow, interrupt, until_interrupted};

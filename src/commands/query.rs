@@ -29,8 +29,11 @@ pub fn settled(mut command: Command, line: Vec<OsString>, queries: &[&str]) -> V
             let value = rest.as_slice().first().filter(|_| takes_next(option, word));
             let value = value.filter(|value| !value.as_encoded_bytes().starts_with(b"--"));
             let lacks = takes_next(option, word) && value.is_none();
-            let is_help = word == "-h" && !option.get_action().takes_values();
-            if (lacks || is_help) && !words.is_empty() {
+            // After words, one letter is of theirs, as in `git commit -v`, but where a number follows it.
+            let is_number =
+                |value: &OsString| value.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+            let is_letter = word.len() == 2 && !value.is_some_and(is_number);
+            if (lacks || is_letter) && !words.is_empty() {
                 words.push(word);
                 continue;
             }
@@ -64,9 +67,10 @@ fn find<'c>(command: &'c Command, flag: &OsStr) -> Option<&'c Arg> {
     let flag = name(flag)?;
     named(command).find(|option| match flag.strip_prefix("--") {
         Some(long) => longs(option).contains(&long),
-        None => option
-            .get_short()
-            .is_some_and(|short| flag == format!("-{short}")),
+        None => option.get_short().is_some_and(|short| {
+            let value = flag.strip_prefix(&format!("-{short}"));
+            value.is_some_and(|value| value.is_empty() || is_attached(option, value))
+        }),
     })
 }
 
@@ -76,13 +80,19 @@ fn named(command: &Command) -> impl Iterator<Item = &Arg> {
     arguments.filter(|argument| !argument.is_positional())
 }
 
+/// Returns whether a number follows its short flag in the same word.
+fn is_attached(option: &Arg, value: &str) -> bool {
+    option.get_action().takes_values() && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn longs(option: &Arg) -> Vec<&str> {
     option.get_long_and_visible_aliases().unwrap_or_default()
 }
 
 /// Returns whether the word after a flag is its value.
 fn takes_next(option: &Arg, flag: &OsStr) -> bool {
-    let is_whole = flag.as_encoded_bytes().contains(&b'=');
+    let is_short = flag.len() > 2 && !flag.as_encoded_bytes().starts_with(b"--");
+    let is_whole = is_short || flag.as_encoded_bytes().contains(&b'=');
     matches!(option.get_action(), ArgAction::Set | ArgAction::Append) && !is_whole
 }
 

@@ -135,6 +135,8 @@ impl LiveCommand {
     async fn run(self, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Result<Flow> {
         match self {
             LiveCommand::Model(args) => settings::model(args, chat, ui).await?,
+            LiveCommand::Provider(args) => settings::provider(args, chat, ui).await?,
+            LiveCommand::Config => settings::config(chat, ui)?,
             LiveCommand::System(args) => settings::system(args, chat, ui)?,
             LiveCommand::Temperature(args) => settings::temperature(args, chat, ui)?,
             LiveCommand::MaxTokens(args) => settings::max_tokens(args, chat, ui)?,

@@ -5,12 +5,13 @@ use anyhow::Result;
 use super::arguments::Found;
 use super::shown::Shown;
 use crate::chat::Memory;
+use crate::config::within;
 use crate::store::{Interaction, Mode, Origin, SearchQuery};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan --limit 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action\n  /search login --folder . --model gpt-5\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n  /search deadlock --context 2\n\nIn a chat `/show 2`, `/resume 2`, `/recall 2` and `/similar 2` take up the second hit. What stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
+    after_help = "Examples:\n  /search how did we fix the deadlock --from 2025-09-01\n  /search what's the plan -n 3\n  /search cargo build failed --in observation\n  /search kubectl rollout --in action --session 8c1d20aa\n  /search login --folder . --model gpt-5\n  /search \"connection reset by peer\" pool\n  /search git commit --no-verify\n  /search deadlock --context 2\n\nIn a chat `/show 2`, `/resume 2`, `/recall 2` and `/similar 2` take up the second hit. What stands between double quotes must be there as it stands. A flag that is none of these options is a word; all that follows -- is words."
 )]
 pub struct Args {
     /// What to look for
@@ -36,8 +37,8 @@ pub struct Args {
         hide_default_value = true
     )]
     mode: Mode,
-    /// Show what scores less, or only what scores more (0 to 1)
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    /// Show what scores less, or only what scores more (-1 to 1)
+    #[arg(long, value_name = "X", value_parser = within(-1.0..=1.0), allow_negative_numbers = true)]
     min_score: Option<f32>,
     /// Say what each score is made of
     #[arg(long)]

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::chat::Chat;
 use crate::config::TEMPERATURE;
 use crate::provider::Think;
-use crate::ui::Ui;
+use crate::ui::{Setting, Ui};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /model\n  /model llama3.2")]
 pub struct ModelArgs {
     /// The model to answer from now on
     name: Option<String>,
@@ -20,21 +21,11 @@ pub struct ModelArgs {
 pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     let listed = chat.settings.provider.models().await;
     if let Some(name) = args.name {
-        // Ollama lists `llama3.2:latest` and takes `llama3.2`; gateways take names that nobody lists.
-        let is_listed =
-            |model: &String| *model == name || model.strip_suffix(":latest") == Some(&name);
-        let unsure = match &listed {
-            Ok(models) if models.iter().any(is_listed) => None,
-            Ok(models) => Some(format!(
-                "the server lists no `{name}`; it has {}",
-                models.join(", ")
-            )),
-            Err(error) => Some(format!(
+        match &listed {
+            Ok(models) => ui.unlisted(&name, models),
+            Err(error) => ui.warn(&format!(
                 "whether it has a model `{name}` is not known: {error}"
             )),
-        };
-        if let Some(notice) = unsure {
-            ui.warn(&notice);
         }
         chat.settings.model = name;
         return ui.setting("model", &json!(chat.settings.model));
@@ -56,21 +47,83 @@ pub async fn model(args: ModelArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /provider\n  /provider ollama\n  /provider openai http://127.0.0.1:8080/v1\n\nThe conversation goes on with the other server. Without a URL it is where the settings say."
+)]
+pub struct ProviderArgs {
+    /// Who is to answer from now on: auto, ollama, openai or offline
+    name: Option<String>,
+    /// Where the server is
+    url: Option<String>,
+}
+
+pub async fn provider(args: ProviderArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    let settings = &mut chat.settings;
+    if let Some(name) = args.name {
+        let found = (settings.reach)(name, args.url).await?;
+        settings.provider = found.provider;
+        settings.model = found.model;
+        settings.options.context_window = found.context_window;
+        ui.note(&format!("model: {}", settings.model));
+    }
+    ui.provider(settings.provider.name(), settings.provider.server())
+}
+
+/// Shows how the chat is answered.
+pub fn config(chat: &Chat, ui: &Ui) -> Result<()> {
+    let (settings, options) = (&chat.settings, &chat.settings.options);
+    let rows = [
+        ("provider", json!(settings.provider.name())),
+        ("server", json!(settings.provider.server())),
+        ("model", json!(settings.model)),
+        ("system", json!(settings.system)),
+        ("temperature", json!(options.temperature)),
+        ("max_tokens", json!(options.max_tokens)),
+        ("seed", json!(options.seed)),
+        ("top_p", json!(options.top_p)),
+        ("think", json!(options.think)),
+        ("context_window", json!(options.context_window)),
+        ("max_steps", json!(settings.max_steps)),
+        ("recall", json!(settings.recall)),
+        ("facts", json!(settings.facts)),
+        ("private", json!(chat.is_private())),
+        ("user", json!(chat.memory.username)),
+    ];
+    let setting = |(name, value): (&str, Value)| Setting {
+        name: name.to_owned(),
+        value,
+        origin: String::new(),
+    };
+    ui.settings(&rows.map(setting))
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  /system\n  /system You are a patient teacher of physics.\n  /system default\n\n`default` is the prompt that the chat began with."
+)]
 pub struct SystemArgs {
-    /// The prompt, to the end of the line
+    /// The prompt, to the end of the line, or `default`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     text: Vec<String>,
 }
 
 pub fn system(args: SystemArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    if !args.text.is_empty() {
-        chat.settings.system = args.text.join(" ");
+    match args.text.join(" ") {
+        text if text.is_empty() => {}
+        text if text == "default" => {
+            chat.settings
+                .system
+                .clone_from(&chat.settings.default_system);
+        }
+        text => chat.settings.system = text,
     }
     ui.setting("system", &json!(chat.settings.system))
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /temperature\n  /temperature 0.2\n  /temperature default")]
 pub struct TemperatureArgs {
+    /// A number from 0 to 2; or `default`, which leaves it to the server
     #[arg(allow_negative_numbers = true)]
     value: Option<String>,
 }
@@ -87,7 +140,9 @@ pub fn temperature(args: TemperatureArgs, chat: &mut Chat, ui: &Ui) -> Result<()
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /max-tokens\n  /max-tokens 1000\n  /max-tokens default")]
 pub struct MaxTokensArgs {
+    /// A number of tokens; or `default`, which leaves it to the server
     #[arg(allow_negative_numbers = true)]
     value: Option<String>,
 }
@@ -104,7 +159,9 @@ pub fn max_tokens(args: MaxTokensArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /seed\n  /seed 42\n  /seed default")]
 pub struct SeedArgs {
+    /// A whole number; or `default`, which leaves it to the server
     #[arg(allow_negative_numbers = true)]
     value: Option<String>,
 }
@@ -121,7 +178,9 @@ pub fn seed(args: SeedArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /think\n  /think off\n  /think high\n  /think default")]
 pub struct ThinkArgs {
+    /// Whether, and how long; or `default`, which leaves it to the server
     #[arg(value_parser = ["on", "off", "low", "medium", "high", "default"])]
     value: Option<String>,
 }

@@ -18,7 +18,7 @@ pub struct Args {
     #[command(flatten)]
     whose: Whose,
     /// Show at most this many results
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     limit: Option<u16>,
 }
 

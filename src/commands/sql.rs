@@ -21,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     whose: Whose,
     /// Show at most this many rows
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 

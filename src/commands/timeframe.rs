@@ -23,7 +23,7 @@ pub struct Args {
     #[command(flatten)]
     which: Box<Which>,
     /// Show at most this many, the latest
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 }
 

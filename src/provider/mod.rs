@@ -59,6 +59,16 @@ pub trait Provider: Send + Sync {
     }
 }
 
+/// Returns whether a server that lists these models has one of this name: Ollama takes `llama3.2` for `llama3.2:latest`, and Gemini
+/// leaves out its `models/`.
+pub fn is_listed(model: &str, models: &[String]) -> bool {
+    let names = |listed: &String| {
+        let listed = listed.strip_prefix("models/").unwrap_or(listed);
+        listed == model || listed.strip_suffix(":latest") == Some(model)
+    };
+    models.iter().any(|listed| listed == model || names(listed))
+}
+
 pub type ChatStream = BoxStream<'static, Result<ChatEvent, ProviderError>>;
 
 /// Holds what is asked of a model.

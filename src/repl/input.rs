@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::commands::{is_near, names, takes_phrases, takes_text};
+use crate::commands::{OUTSIDE, is_near, names, takes_phrases, takes_text};
 
 /// Is what a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,18 @@ enum Block {
     Fence(usize),
 }
 
+/// Returns the command that a word is in other shells, where it stands alone: `exit`, `quit()`, `:q`, `\\?`.
+pub fn elsewhere(line: &str) -> Option<&'static str> {
+    let line = line.trim().to_lowercase();
+    let bare = line.trim_end_matches(';').trim_end_matches("()");
+    let marked = bare.strip_prefix(['.', ':', '\\']);
+    match (marked.unwrap_or(bare), marked.is_some()) {
+        ("exit" | "quit", _) | ("q" | "q!" | "wq" | "x", true) => Some("/quit"),
+        ("help" | "?" | "/?", _) | ("h", true) => Some("/help"),
+        _ => None,
+    }
+}
+
 /// Returns whether a line is meant as a command: it begins with the name of one, or with what is so near to one that it is a slip. So
 /// `/usr/bin` is none, nor is `/tmp is full`, nor `/usr is full` where there is such a folder; but a name alone asks for something.
 fn is_command(line: &str) -> bool {
@@ -114,7 +126,8 @@ fn is_command(line: &str) -> bool {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '-');
     let is_alone = || slashed.len() == line.trim_end().len();
     let is_meant = || (is_alone() || is_near(slashed)) && !Path::new(slashed).exists();
-    is_name && (names().iter().any(|known| known == slashed) || is_meant())
+    let is_known = || names().iter().any(|known| known == slashed) || OUTSIDE.contains(&name);
+    is_name && (is_known() || is_meant())
 }
 
 /// Splits off the name of a command and the options before its text; the text stays as it is.
@@ -124,10 +137,10 @@ fn options_and_text(line: &str) -> Vec<String> {
     loop {
         let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         // The value of an option follows it, but for flags.
-        let is_value = words.last().is_some_and(|last: &String| {
-            last.starts_with("--") && !last.contains('=') && last != "--csv"
-        });
-        if rest.is_empty() || !(words.is_empty() || word.starts_with("--") || is_value) {
+        let is_value = words
+            .last()
+            .is_some_and(|last: &String| is_option(last) && !last.contains('=') && last != "--csv");
+        if rest.is_empty() || !(words.is_empty() || is_option(word) || is_value) {
             break;
         }
         words.push(word.to_owned());
@@ -135,6 +148,10 @@ fn options_and_text(line: &str) -> Vec<String> {
     }
     words.extend((!rest.is_empty()).then(|| rest.to_owned()));
     words
+}
+
+fn is_option(word: &str) -> bool {
+    word.starts_with("--") || word == "-n" || word == "-h"
 }
 
 /// Splits a line into words. A quote counts only at the start of a word, so `what's new` is two words.
@@ -226,6 +243,19 @@ mod tests {
         command("/temp 0.5", &["/temp", "0.5"]);
         command("/Search x", &["/Search", "x"]);
         command("/hlep me", &["/hlep", "me"]);
+    }
+
+    #[test]
+    fn words_of_other_shells_are_known_where_they_stand_alone() {
+        for (command, lines) in [
+            (Some("/quit"), "exit|Quit|exit()|quit;|:q|:q!|\\q|.exit"),
+            (Some("/help"), "help|?|HELP|help()|:help|\\?|/?"),
+            (None, "exit the loop|q|x|help me|what?|??|bye|//exit"),
+        ] {
+            for line in lines.split('|') {
+                assert_eq!(elsewhere(line), command, "{line}");
+            }
+        }
     }
 
     #[test]

@@ -14,12 +14,12 @@ use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent,
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
-use crate::commands::{Command, Flow, History, Line, Shown, interrupt, until_interrupted};
+use crate::commands::{Command, Flow, History, Line, OUTSIDE, Shown, interrupt, until_interrupted};
 use crate::conversation::{Status, counted};
-use crate::store::Whom;
+use crate::store::{Hinted, Whom};
 use crate::ui::{Approvals, Live, Ui, visible};
 use helper::{Continuation, LineHelper};
-use input::{Input, goes_on, parse};
+use input::{Input, elsewhere, goes_on, parse};
 
 /// Says how a run of the shell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Repl<'a> {
     pub runtime: &'a Runtime,
     /// Whether a script ends with its first failure.
     pub fail_fast: bool,
+    /// Whether an answer is shown as it comes.
+    pub stream: bool,
     /// What was shown last, which commands may mean.
     pub shown: Shown,
     /// What tools may do without being asked for.
@@ -94,6 +96,14 @@ impl Repl<'_> {
                     {
                         self.ui
                             .warn(&format!("cannot write the line history: {error}"));
+                    }
+                    // In a script they are meant as they stand.
+                    if let Some(command) = elsewhere(&line) {
+                        let word = line.trim();
+                        self.ui.note(&format!(
+                            "`{command}` is the command; `\"\"\"{word}\"\"\"` says it to the model"
+                        ));
+                        continue;
                     }
                     if let Ran::Went(Flow::Quit) = self.run(&line)? {
                         return Ok(Outcome::Done);
@@ -203,6 +213,14 @@ impl Repl<'_> {
     }
 
     fn command(&mut self, words: &[String]) -> Result<Ran> {
+        let name = words[0].trim_start_matches('/');
+        if OUTSIDE.contains(&name) {
+            self.ui.error(&anyhow::Error::new(Hinted {
+                message: format!("`{name}` works outside of a chat"),
+                hint: format!("`allm {name} --help` explains it"),
+            }))?;
+            return Ok(Ran::Failed);
+        }
         let line = match Line::read(words) {
             Ok(line) => line,
             Err(error) => {
@@ -239,6 +257,9 @@ impl Repl<'_> {
     fn say(&mut self, message: &str) -> Result<Ran> {
         let watched = self.ui.watched();
         let mut live = Live::new(self.ui, &mut self.approvals);
+        if !self.stream {
+            live.hold();
+        }
         let ended = self
             .runtime
             .block_on(self.chat.turn(message, &mut live, interrupt()));
@@ -269,6 +290,7 @@ impl Repl<'_> {
         } else if watched {
             self.ui.footer(&ended.interaction);
         }
+        self.ui.took(&ended.interaction, &ended.steps);
         if let Some(failure) = ended.failure.filter(|_| !self.ui.json) {
             self.ui.error(&failure.into())?;
         }

@@ -138,3 +138,32 @@ impl Ui {
         self.print(&interaction.response)
     }
 }
+
+/// Lists names and, behind so many columns, what they are; within a width.
+pub fn listed(rows: &[(String, String)], behind: usize, width: usize) -> String {
+    let width = width.min(80);
+    // Where little room is left for it, what something is stands below its name.
+    let indent = match behind + 24 <= width {
+        true => behind,
+        false => 6,
+    };
+    let mut text = String::new();
+    for (name, about) in rows {
+        let mut line = format!("  {name}");
+        if indent != behind {
+            text.push_str(&format!("{line}\n"));
+            line.clear();
+        }
+        line = format!("{line:<indent$}");
+        for word in about.split_whitespace() {
+            let is_full = line.chars().count() + word.chars().count() > width;
+            if is_full && line.chars().count() > indent {
+                text.push_str(&format!("{}\n", line.trim_end()));
+                line = " ".repeat(indent);
+            }
+            line.push_str(&format!("{word} "));
+        }
+        text.push_str(&format!("{}\n", line.trim_end()));
+    }
+    text
+}

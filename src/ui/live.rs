@@ -42,6 +42,11 @@ impl<'u> Live<'u> {
         }
     }
 
+    /// Keeps the answer back until it is complete.
+    pub fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
     /// Ends the last line. Fails when the answer could not be written.
     pub fn finish(mut self, interrupted: bool) -> io::Result<()> {
         if let Some(held) = self.held.take() {

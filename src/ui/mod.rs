@@ -12,24 +12,28 @@ mod pager;
 mod progress;
 mod report;
 mod sessions;
+mod settings;
 mod table;
+mod talk;
 mod theme;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::Value;
 
 pub use approval::Approvals;
 pub use json::Names;
+pub use lists::listed;
 pub use live::Live;
 pub use pager::is_watched;
 pub use progress::Bar;
 pub use sessions::Matches;
-pub use theme::visible;
+pub use settings::Setting;
+pub use talk::Talk;
+pub use theme::{visible, width as columns};
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
@@ -51,6 +55,8 @@ pub enum Color {
 pub struct Ui {
     /// One JSON object for each command and turn, instead of text.
     pub json: bool,
+    /// How much is said beside answers.
+    talk: Talk,
     color_err: bool,
     /// How what goes to stdout looks.
     look: Look,
@@ -70,6 +76,7 @@ impl Ui {
         let is_terminal = io::stdout().is_terminal();
         Ui {
             json,
+            talk: Talk::default(),
             color_err: colored(io::stderr().is_terminal()),
             look: Look {
                 columns: theme::columns(),
@@ -133,32 +140,6 @@ impl Ui {
         write(&self.look.json(&value.to_string()))
     }
 
-    /// Says something to the person, on stderr.
-    pub fn note(&self, text: &str) {
-        let text = visible(text);
-        say(&format!("{}\n", theme::dim(&text, self.color_err)));
-    }
-
-    /// Returns what says something to the person from elsewhere, as [`Ui::note`] does.
-    pub fn notice(&self) -> Notice {
-        let color = self.color_err;
-        Arc::new(move |text| say(&format!("{}\n", theme::dim(&visible(text), color))))
-    }
-
-    /// Warns the person, on stderr.
-    pub fn warn(&self, text: &str) {
-        say(&format!(
-            "{} {}\n",
-            theme::strong("warning:", self.color_err),
-            visible(text)
-        ));
-    }
-
-    /// Warns the person of something that went wrong and is no failure of the command.
-    pub fn caution(&self, error: &anyhow::Error) {
-        self.warn(&report::brief(error));
-    }
-
     /// Reports an error: with `--json` as an object on stdout, else on stderr.
     pub fn error(&self, error: &anyhow::Error) -> Result<()> {
         if self.json {
@@ -190,7 +171,7 @@ impl Ui {
 
     /// Returns whether a person watches stderr, who wants to see progress.
     pub fn watched(&self) -> bool {
-        !self.json && io::stderr().is_terminal()
+        !self.json && self.talk != Talk::Quiet && io::stderr().is_terminal()
     }
 
     /// Returns the zone in which times are shown.
@@ -247,13 +228,6 @@ impl Ui {
             return Ok(());
         }
         draw(&hits::hits(&found.hits, around, explain, names, self.look))
-    }
-
-    /// Says what went wrong without stopping a command.
-    pub fn notices(&self, notices: &[anyhow::Error]) {
-        for notice in notices {
-            self.warn(&report::brief(notice));
-        }
     }
 
     /// Shows the whole interactions and ReAct cycles that are like something.
@@ -378,21 +352,6 @@ impl Ui {
         }
         let text = report::interaction(interaction, steps, requests.unwrap_or_default(), self.look);
         draw(&text)
-    }
-
-    /// Shows a setting, or that it was changed.
-    pub fn setting(&self, name: &str, value: &Value) -> Result<()> {
-        if self.json {
-            return self
-                .print_json(&serde_json::json!({"type": "setting", "name": name, "value": value}));
-        }
-        let shown = match value {
-            Value::Null => "left to the server".to_owned(),
-            Value::String(text) => visible(text),
-            other => other.to_string(),
-        };
-        self.note(&format!("{name}: {shown}"));
-        Ok(())
     }
 }
 

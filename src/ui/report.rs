@@ -66,10 +66,14 @@ pub fn usage(error: &clap::Error) -> anyhow::Error {
 /// Returns what the command parser did not understand, and what to do about it.
 fn misunderstood(error: &clap::Error) -> (String, String) {
     let told = |kind| error.get(kind).map(ToString::to_string);
-    let word = |kind| match error.get(kind)? {
-        // The best suggestion is the last.
-        ContextValue::Strings(words) => words.last().cloned(),
-        _ => told(kind),
+    let suggested = |word: Option<String>, kind| {
+        let suggestions = match error.get(kind)? {
+            ContextValue::Strings(words) => words.clone(),
+            _ => told(kind).into_iter().collect(),
+        };
+        let word = word?;
+        let near = suggestions.into_iter().filter(|near| is_near(&word, near));
+        near.min_by_key(|near| distance(&word, near))
     };
     let near = |word: String| format!("did you mean `{word}`?");
     let explained = || "`--help` explains it".to_owned();
@@ -80,14 +84,14 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
     if is_missing {
         return ("say what to do".to_owned(), explained());
     }
-    if let Some(name) = word(ContextKind::InvalidSubcommand) {
+    if let Some(name) = told(ContextKind::InvalidSubcommand) {
         // In a chat commands have a slash, outside they have none.
         let (help, slash) = if name.starts_with('/') {
             ("/help", "/")
         } else {
             ("allm --help", "")
         };
-        let near = word(ContextKind::SuggestedSubcommand)
+        let near = suggested(Some(name.clone()), ContextKind::SuggestedSubcommand)
             .map(|word| near(format!("{slash}{}", word.trim_start_matches('/'))) + " ");
         let mut hint = format!("{}`{help}` lists the commands", near.unwrap_or_default());
         if !slash.is_empty() {
@@ -104,9 +108,25 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
         let line = usage.lines().next()?.trim_start_matches("Usage:").trim();
         Some(format!("usage: {line}"))
     });
-    let named = word(ContextKind::SuggestedArg).or_else(|| word(ContextKind::SuggestedValue));
+    let named = suggested(told(ContextKind::InvalidArg), ContextKind::SuggestedArg);
+    let named =
+        named.or_else(|| suggested(told(ContextKind::InvalidValue), ContextKind::SuggestedValue));
     let hint = named.map(near).or_else(|| told(ContextKind::Suggested));
     (message, hint.or(usage).unwrap_or_else(explained))
+}
+
+/// Returns how many letters are between two words, whatever marks them as a command or an option.
+fn distance(one: &str, other: &str) -> usize {
+    let [one, other] = [one, other].map(|word| word.trim_matches(['-', '/']).to_lowercase());
+    strsim::osa_distance(&one, &other)
+}
+
+/// Returns whether a word may be a slip for another one: its beginning, or but for a third of it the same.
+fn is_near(word: &str, other: &str) -> bool {
+    let bare = |word: &str| word.trim_matches(['-', '/']).to_lowercase();
+    let (word, other) = (bare(word), bare(other));
+    let length = word.chars().count();
+    (length > 1 && other.starts_with(&word)) || distance(&word, &other) <= (length / 3).max(1)
 }
 
 /// Returns an error as lines: what failed, why, and what to do about it.

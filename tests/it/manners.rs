@@ -1,6 +1,128 @@
-//! How the program meets a person.
+//! How the program meets a person: bare words, help, settings, the pager.
+
+use serde_json::json;
 
 use crate::harness::Home;
+use crate::server::{self, Reply, Server};
+
+#[test]
+fn a_word_in_the_wrong_place_is_told_where_it_belongs() {
+    let home = Home::new();
+    for (args, status, said) in [
+        (&[][..], 2, "Usage: allm [OPTIONS] [COMMAND]"),
+        (&["help"], 0, "Global options:"),
+        (&["help", "search"], 0, "Usage: allm search"),
+        (&["tf", "--help"], 0, "Usage: allm timeframe"),
+        (
+            &["help", "import", "chatgpt"],
+            0,
+            "Usage: allm import chatgpt",
+        ),
+        (&["help", "resume"], 0, "Usage: /resume "),
+        (&["tools", "--help"], 0, "Usage: /tools"),
+        (
+            &["resume", "1a2b"],
+            2,
+            "hint: `allm chat --session ID` goes on",
+        ),
+        (&["model"], 2, "hint: `allm models` lists"),
+        (&["history"], 2, "`/history` works in a chat"),
+        (&["tools"], 2, "`allm chat --tools` with it set"),
+        (&["temperature", "1"], 2, "`allm chat --temperature`"),
+        (&["quit"], 2, "there is none to leave"),
+        (&["-t", "1"], 2, "hint: `allm chat -t` takes it"),
+        (
+            &["why is the sky blue"],
+            2,
+            "hint: `allm chat` and the words say them",
+        ),
+        (
+            &["why", "is", "it"],
+            2,
+            "hint: `allm chat` and the words say them",
+        ),
+        (&["sesions"], 2, "did you mean `sessions`?"),
+        (&["import"], 2, "Usage: allm import [OPTIONS] <SOURCE>"),
+        (
+            &["import", "foo"],
+            2,
+            "these can: abstractllm, llm, chatgpt",
+        ),
+        (&["import", "chatgtp"], 2, "did you mean `chatgpt`?"),
+        (&["chat", "-t", "5", "hi"], 2, "give a number from 0 to 2"),
+        (
+            &["search", "x", "--min-score", "7"],
+            2,
+            "give a number from -1 to 1",
+        ),
+    ] {
+        let output = home.allm().args(args.iter().copied()).run().fails(status);
+        let shown = format!("{}{}", output.stdout, output.stderr);
+        assert!(shown.contains(said), "{args:?}: {shown}");
+        assert!(
+            !shown.contains("error: Usage") && !shown.contains("error: Go on"),
+            "{shown}"
+        );
+    }
+    // Of the places where nothing was to be done, none was made.
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn in_a_chat_each_command_explains_itself_and_takes_no_help_for_text() {
+    let home = Home::new();
+    let script = "/system --help\n/system -h\n/sql --help\n/quit --help\n/new -h\n/users add --help\n/search what --help\n/system be kind\n/system default\n/title\n/import foo\n";
+    let run = home
+        .allm()
+        .args(["chat", "-p", "offline", "-s", "be brief"]);
+    let output = run.stdin(script).run().fails(1);
+    for usage in [
+        "/system [TEXT]...",
+        "/sql [OPTIONS]",
+        "/quit",
+        "/new",
+        "/users add <NAME>",
+        "/search [OPTIONS] <WORDS>...",
+    ] {
+        assert!(
+            output.stdout.contains(&format!("Usage: {usage}")),
+            "{}",
+            output.stdout
+        );
+    }
+    assert!(
+        output
+            .stderr
+            .contains("system: be kind\nsystem: be brief\n"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stderr.contains("`import` works outside of a chat"));
+    assert!(!output.stderr.contains("did you mean"), "{}", output.stderr);
+}
+
+#[test]
+fn a_chat_begins_by_itself_and_words_of_other_shells_are_not_said_to_the_model() {
+    let server = server::ollama(|question| format!("<{question}>"));
+    let home = Home::new();
+    let at = [("OLLAMA_HOST", server.url.as_str())];
+    let mut terminal = home.terminal_with(&[], &at);
+    terminal.wait_for("/help lists the commands");
+    for (typed, said) in [
+        ("exit", "`/quit` is the command"),
+        ("?", "`/help` is the command"),
+    ] {
+        terminal.type_keys(&format!("{typed}\r"));
+        terminal.wait_for(said);
+    }
+    terminal.type_keys("\"\"\"exit\"\"\"\r");
+    terminal.wait_for("<exit>");
+    terminal.type_keys("/quit\r");
+    assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
+    // Through a pipe it is a line like any other.
+    let run = home.allm().args(["chat", "--base-url", &server.url]);
+    assert_eq!(run.stdin("help\n").run().ok().stdout, "<help>\n");
+}
 
 #[test]
 fn long_output_on_a_terminal_goes_through_the_pager() {
@@ -35,4 +157,172 @@ fn long_output_on_a_terminal_goes_through_the_pager() {
     terminal.wait_for("extractive");
     terminal.type_keys("/quit\r");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
+}
+
+#[test]
+fn settings_are_shown_with_their_origin_and_changed_in_place() {
+    let home = Home::new();
+    let file = home.path().join("config.toml");
+    let mine = "# mine\nmodel = \"a\" # small\n[headers.openai]\napi-key = \"sk-live-1234\"\n";
+    std::fs::write(&file, mine).unwrap();
+    let allm = |args: &[&str]| {
+        home.allm()
+            .env("OPENAI_API_KEY", "sk-secret")
+            .args(args.iter().copied())
+    };
+    let shown = home
+        .allm()
+        .env("OLLAMA_HOST", "http://u:pw@127.0.0.1:9")
+        .args(["config"])
+        .run()
+        .ok();
+    for (name, value, origin) in [
+        ("model", "a", "config.toml"),
+        ("ollama_url", "http://127.0.0.1:9", "$OLLAMA_HOST"),
+        ("limit", "10", "default"),
+        ("user", "alice", "$ALLM_USER"),
+    ] {
+        let is_it = |line: &str| line.split_whitespace().eq([name, value, origin]);
+        assert!(shown.stdout.lines().any(is_it), "{name}: {}", shown.stdout);
+    }
+    let all = allm(&["config", "--json"]).run().ok().stdout + &shown.stdout;
+    for secret in ["sk-live", "sk-secret", "pw@"] {
+        assert!(!all.contains(secret), "{all}");
+    }
+    assert!(
+        all.contains(
+            r#"{"name":"OPENAI_API_KEY","value":"set, not shown","origin":"$OPENAI_API_KEY"}"#
+        ),
+        "{all}"
+    );
+    allm(&["config", "set", "model", "b"]).run().ok();
+    allm(&["config", "set", "temperature", "0.5"]).run().ok();
+    let changed = mine.replace("\"a\" # small\n", "\"b\" # small\ntemperature = 0.5\n");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+    assert_eq!(allm(&["config", "get", "model"]).run().ok().stdout, "b\n");
+    for (name, value, why) in [
+        ("temperature", "9", "is not from 0 to 2"),
+        ("modle", "x", "did you mean `model`?"),
+    ] {
+        let refused = allm(&["config", "set", name, value]).run().fails(1);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+    // What cannot be used is said wherever it is, and mended here.
+    std::fs::write(&file, "limit = 0\n").unwrap();
+    let refused = allm(&["search", "x"]).run().fails(1);
+    assert!(
+        refused.stderr.contains("`limit = 0` is not at least 1"),
+        "{}",
+        refused.stderr
+    );
+    allm(&["config", "unset", "limit"]).run().ok();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+}
+
+#[test]
+fn a_model_that_the_server_does_not_list_is_told_before_the_first_question() {
+    let server = server::ollama(|question| format!("<{question}>"));
+    let home = Home::new();
+    let said = |model: &str| {
+        let args = ["chat", "--base-url", &server.url, "-m", model, "hi"];
+        home.allm().args(args).run().stderr
+    };
+    let told = "warning: the server lists no `nosuch`; it has llama3.2:latest";
+    assert!(said("nosuch").starts_with(told), "{}", said("nosuch"));
+    assert_eq!(said("llama3.2"), "");
+    let models = home
+        .allm()
+        .args(["models", "--base-url", &server.url])
+        .run()
+        .ok();
+    assert_eq!(models.stdout, "llama3.2:latest\n");
+    // A server that lists nothing takes what it is given.
+    let silent = Server::start(|request| match request.path.as_str() {
+        "/v1/models" => Reply::text(404, "text/plain", "no"),
+        _ => Reply::json(200, &json!({"choices": [{"message": {"content": "yes"}}]})),
+    });
+    let args = [
+        "chat",
+        "-p",
+        "openai",
+        "--base-url",
+        &silent.url,
+        "-m",
+        "m",
+        "hi",
+    ];
+    let output = home.allm().args(args).run();
+    assert!(!output.stderr.contains("lists no"), "{}", output.stderr);
+}
+
+#[test]
+fn another_server_answers_from_now_on() {
+    let server = server::ollama(|question| format!("<{question}>"));
+    let home = Home::new();
+    let script = format!(
+        "one\n/provider ollama {}\n/config\ntwo\n/provider olama\n",
+        server.url
+    );
+    let run = home.allm().args(["chat", "-p", "offline", "--json"]);
+    let lines = run.stdin(&script).run().fails(1).json();
+    assert_eq!(lines[1]["value"], "ollama");
+    let config = lines[2]["settings"].as_array().unwrap();
+    assert!(
+        config.contains(&json!({"name": "model", "value": "llama3.2:latest"})),
+        "{config:?}"
+    );
+    assert_eq!(
+        (&lines[3]["response"], &lines[3]["provider"]),
+        (&json!("<two>"), &json!("ollama"))
+    );
+    assert!(
+        lines[4]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no provider `olama`")
+    );
+    // The history can be searched conversation by conversation.
+    let session = lines[0]["session_id"].as_str().unwrap();
+    home.allm()
+        .args(["chat", "-p", "offline", "one more"])
+        .run()
+        .ok();
+    let found = |args: &[&str]| {
+        let found = home
+            .allm()
+            .args(["search", "--json", "one"])
+            .args(args.iter().copied());
+        found.ok_json()["hits"].as_array().unwrap().len()
+    };
+    assert!(found(&["--session", &session[..8]]) < found(&[]));
+}
+
+#[test]
+fn it_says_more_or_less_as_asked() {
+    let server = server::ollama(|question| format!("<{question}>"));
+    let home = Home::new();
+    let said = |flag: &str| {
+        let args = [flag, "chat", "--base-url", &server.url, "hi"];
+        home.allm().args(args).run().ok().stderr
+    };
+    let verbose = said("-v");
+    assert!(
+        verbose.contains("answers, with `llama3.2:latest`"),
+        "{verbose}"
+    );
+    let mut terminal = home.terminal(&["-q", "chat", "--no-stream", "--base-url", &server.url]);
+    terminal.wait_for("llama3.2");
+    terminal.type_keys("hello\r");
+    terminal.wait_for("<hello>");
+    terminal.wait_for("llama3.2");
+    terminal.type_keys("/temperature 1\r");
+    terminal.wait_for("temperature: 1");
+    terminal.type_keys("/quit\r");
+    assert_eq!(terminal.exit_status(), 0);
+    let screen = terminal.screen();
+    assert!(
+        !screen.contains("lists the commands") && !screen.contains("11 in"),
+        "{screen}"
+    );
 }

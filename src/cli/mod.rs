@@ -7,8 +7,8 @@
 //!  5  start                       what each subcommand sets off
 //!  4  parser                      the list of subcommands
 //!  3  talk import                 a chat; other histories in
-//!  2  upkeep retention answering settings
-//!                                 the store as a whole; who answers; settings
+//!  2  upkeep retention answering settings papers
+//!                                 the store as a whole; who answers; settings; what is printed about all this
 //!  1  opening elsewhere amended   who, where and with whom: what all of them need; what is asked for in the wrong place; a file changed
 //!  0  args histories secrets      the flags; what can be brought in; keys
 //! ```
@@ -23,6 +23,7 @@ mod import;
 mod talk;
 
 mod answering;
+mod papers;
 mod retention;
 mod settings;
 mod upkeep;

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{ChatArgs, Global, Who};
-use super::{answering, import, settings, upkeep};
+use super::{answering, import, papers, settings, upkeep};
 use crate::commands::History;
 use crate::ui::{columns, is_watched, listed};
 
@@ -55,6 +55,10 @@ pub enum Full {
 pub enum Bare {
     /// Show each setting and where it comes from, or change one
     Config(settings::Args),
+    /// Print what has a shell complete command lines
+    Completions(papers::CompletionsArgs),
+    /// Print the manual in the form that `man` reads
+    Man(papers::ManArgs),
 }
 
 /// Reads the command line, the program's name first. Nothing but options begins a chat, where somebody is there to type.
@@ -93,6 +97,18 @@ pub fn command() -> Command {
     command.after_help(format!(
         "{heading}Ask the history:{heading:#}\n{list}\n`allm help search` explains one of them; in a chat they begin with a slash.\n\nExamples:\n  allm\n  allm chat why is the sky blue\n  allm search trouble with linking --from 'last month'"
     ))
+}
+
+/// Returns the parser as it is described to shells and in the manual: with nothing but the names that are typed outside a chat.
+pub fn described() -> Command {
+    Cli::command().mut_subcommands(|sub| match outside(&sub) {
+        Some(name) => {
+            let aliases = short(&sub);
+            let sub = unslashed(sub, &name).visible_alias(Resettable::Reset);
+            sub.name(name).visible_aliases(aliases)
+        }
+        None => sub,
+    })
 }
 
 /// Returns what a command of the chat is called outside of it.
@@ -136,9 +152,10 @@ mod tests {
     #[test]
     fn each_command_has_an_example_and_a_name_without_a_slash() {
         command().debug_assert();
-        for sub in command().get_subcommands() {
-            let name = sub.get_name().trim_start_matches('/');
-            check(sub, &format!("allm {name}"));
+        let described = described();
+        described.clone().debug_assert();
+        for sub in described.get_subcommands() {
+            check(sub, &format!("allm {}", sub.get_name()));
             for source in sub.get_subcommands().filter(|_| sub.get_name() == "import") {
                 check(source, &format!("allm import {}", source.get_name()));
             }

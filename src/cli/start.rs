@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use super::args::{Global, Who};
-use super::parser::{Bare, Full, Sub};
-use super::{answering, import, opening, settings, talk, upkeep};
+use super::parser::{self, Bare, Full, Sub};
+use super::{answering, import, opening, papers, settings, talk, upkeep};
 use crate::commands::{Shown, until_interrupted};
 use crate::config::Config;
 use crate::repl::Outcome;
@@ -85,6 +85,8 @@ fn bare(sub: Bare, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
             &opening::home(global.home.clone())?,
             ui,
         ),
+        Bare::Completions(args) => papers::completions(&args, parser::described(), ui),
+        Bare::Man(args) => papers::man(&args, parser::described(), ui),
     }
 }
 

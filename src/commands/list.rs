@@ -200,7 +200,15 @@ pub fn explained(name: &str) -> Option<String> {
 }
 
 /// What the program does outside of a chat alone.
-pub const OUTSIDE: [&str; 5] = ["chat", "doctor", "import", "migrate", "models"];
+pub const OUTSIDE: [&str; 7] = [
+    "chat",
+    "doctor",
+    "import",
+    "migrate",
+    "models",
+    "completions",
+    "man",
+];
 
 /// Returns every word that names a command, aliases included.
 pub fn names() -> &'static [String] {

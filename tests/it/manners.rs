@@ -326,3 +326,29 @@ fn it_says_more_or_less_as_asked() {
         "{screen}"
     );
 }
+
+#[test]
+fn shells_and_man_are_told_of_the_commands() {
+    let home = Home::new();
+    let script = "$ALLM completions bash > c && bash -n c && . ./c && COMP_WORDS=(allm sea) COMP_CWORD=1 && _allm allm sea allm && echo ${COMPREPLY[@]}";
+    let completed = home.shell(&format!("bash -c '{script}'")).run().ok();
+    assert_eq!(completed.stdout, "search\n");
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let script = home.allm().args(["completions", shell]).run().ok().stdout;
+        assert!(
+            script.contains("timeframe") && !script.contains("/tf"),
+            "{shell}"
+        );
+    }
+    let page = home.allm().args(["man", "import"]).run().ok().stdout;
+    assert!(
+        page.contains(".TH allm-import 1") && page.contains("chatgpt"),
+        "{page}"
+    );
+    home.allm().args(["man", "-o", "man1"]).run().ok();
+    let pages = home.folder().join("man1");
+    for page in ["allm.1", "allm-search.1", "allm-import.1"] {
+        assert!(pages.join(page).exists(), "{page}");
+    }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}

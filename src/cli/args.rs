@@ -75,11 +75,11 @@ pub struct Server {
 /// Are the flags of `allm chat`.
 #[derive(Debug, Default, clap::Args)]
 #[command(
-    after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  printf 'hello\\n/search hello\\n' | allm chat --json"
+    after_help = "Examples:\n  allm chat\n  allm chat -m llama3.2 why is the sky blue\n  git diff | allm chat write a commit message\n  printf 'hello\\n/search hello\\n' | allm chat --json"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ChatArgs {
-    /// A message to answer; without one, a conversation
+    /// A message to answer, with what is piped in as its material (1 MiB at most), or `-` to read it from there; without one, a conversation
     #[arg(allow_negative_numbers = true)]
     pub message: Vec<String>,
     #[command(flatten)]

@@ -15,7 +15,8 @@ use crate::chat::{Answering, Chat, Memory, SearchMemory, Settings};
 use crate::commands::Shown;
 use crate::config::{Config, expanded};
 use crate::provider;
-use crate::repl::{Outcome, Repl};
+use crate::provider::{self, Provider, ProviderError};
+use crate::repl::{self, Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};
 use crate::ui::{Approvals, Ui};
@@ -36,12 +37,19 @@ pub fn chat(
     let embedder = options.embedder.clone();
     // The model is read while the person types; whoever needs it first waits for it.
     std::thread::spawn(move || drop(embedder.get().map(drop)));
+    let message = match &args.message[..] {
+        [] => None,
+        words => match runtime.block_on(repl::message(words, ui))? {
+            None => return Ok(Outcome::Interrupted),
+            message => message,
+        },
+    };
     let chat = runtime.block_on(async {
         let memory = remember(options, username, config, ui).await?;
         retention::retain(&memory, config, home, ui).await;
         converse(&args, memory, config, home, ui).await
     })?;
-    let interactive = args.message.is_empty() && io::stdin().is_terminal();
+    let interactive = message.is_none() && io::stdin().is_terminal();
     if interactive && !ui.json {
         let (provider, user) = (chat.settings.provider.name(), &chat.memory.username);
         ui.note(&format!(
@@ -58,8 +66,8 @@ pub fn chat(
         shown: Shown::in_chat(),
         approvals: Approvals::new(args.yes),
     };
-    let outcome = if !args.message.is_empty() {
-        repl.once(&args.message.join(" "))
+    let outcome = if let Some(message) = message {
+        repl.once(&message)
     } else if interactive {
         repl.interactive(&home.join("history.txt"))
     } else {

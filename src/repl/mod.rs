@@ -2,6 +2,7 @@
 
 mod helper;
 mod input;
+mod piped;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -20,6 +21,8 @@ use crate::store::{Hinted, Whom};
 use crate::ui::{Approvals, Live, Ui, visible};
 use helper::{Continuation, LineHelper};
 use input::{Input, elsewhere, goes_on, parse};
+
+pub use piped::message;
 
 /// Says how a run of the shell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -103,11 +103,7 @@ impl Ui {
         if let Some(first) = interaction.first_token_ms {
             parts.push(format!("first token after {}", report::milliseconds(first)));
         }
-        parts.push(format!(
-            "{} step{}",
-            steps.len(),
-            report::plural(steps.len())
-        ));
+        parts.push(counted(steps.len(), "step"));
         if let Some(finish) = &interaction.finish_reason {
             parts.push(format!("finish: {finish}"));
         }

@@ -100,6 +100,11 @@ pub fn columns() -> Option<usize> {
     set.filter(|&columns| columns >= 20 && terminal() != Some(columns))
 }
 
+/// Returns how many columns there are to fill now.
+pub fn width() -> usize {
+    columns().or_else(terminal).unwrap_or(80)
+}
+
 /// Returns how wide the terminal is now; none where that is not known.
 fn terminal() -> Option<usize> {
     let width = comfy_table::Table::new().width().map(usize::from);

@@ -45,6 +45,7 @@ mod names;
 mod other_shells;
 mod otlp;
 mod people;
+mod piped;
 mod places;
 mod powercut;
 mod predecessor;

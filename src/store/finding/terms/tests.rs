@@ -1,3 +1,5 @@
+//! Queries taken apart, and passages compared with them.
+
 use super::*;
 
 fn sample() -> Sample {

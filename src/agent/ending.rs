@@ -12,7 +12,8 @@ pub fn notice(transcript: &Transcript, limit: Option<u32>) -> Option<String> {
     let thinks = !transcript.thought.trim().is_empty();
     let text = match transcript.finish.as_ref() {
         Some(Finish::Length) => {
-            let tokens = transcript.wrote.or(limit.map(u64::from));
+            let tokens = transcript.counted.and_then(|usage| usage.output_tokens);
+            let tokens = tokens.or(limit.map(u64::from));
             let tokens = tokens.map_or_else(
                 || "the limit of tokens".to_owned(),
                 |tokens| format!("{} tokens", grouped(tokens)),
@@ -68,6 +69,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conversation::Usage;
 
     #[test]
     fn an_answer_that_did_not_end_is_told_of() {
@@ -76,7 +78,10 @@ mod tests {
                 answer: answer.to_owned(),
                 thought: thought.to_owned(),
                 finish: Finish::read(finish),
-                wrote: Some(4096),
+                counted: Some(Usage {
+                    input_tokens: None,
+                    output_tokens: Some(4096),
+                }),
                 ..Transcript::default()
             };
             notice(&transcript, None).unwrap_or_default()

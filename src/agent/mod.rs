@@ -77,8 +77,8 @@ pub struct Transcript {
     thought: String,
     /// Text that is kept back because it may be a call.
     held: String,
-    /// How many tokens the last reply has.
-    wrote: Option<u64>,
+    /// What the server counted of the last request and its reply.
+    pub counted: Option<Usage>,
     asked: Option<(DateTime<Utc>, Instant)>,
     /// What the last request costs, in tokens, estimated from above.
     cost: usize,

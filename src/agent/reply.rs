@@ -65,7 +65,7 @@ impl Agent {
         let as_text = style == Style::Text && !tools.is_empty();
         let request = self.request(messages, tools, as_text, may_call, options);
         transcript.asked = Some((Utc::now(), Instant::now()));
-        (transcript.finish, transcript.wrote) = (None, None);
+        (transcript.finish, transcript.counted) = (None, None);
         transcript.attached.clear();
         let style_of_calls = if as_text { Style::Text } else { Style::Native };
         let mut listener = Listener::new(tools, style_of_calls, may_call);
@@ -107,7 +107,7 @@ impl Agent {
                 ChatEvent::Done(end) => {
                     if let Some(usage) = end.usage {
                         *transcript.usage.get_or_insert_default() += usage;
-                        transcript.wrote = usage.output_tokens;
+                        transcript.counted = Some(usage);
                         transcript.unread = !as_text && reads_no_tools(tools, sent, framed, usage);
                         notice_truncation(sent, usage, transcript, frontend);
                     }

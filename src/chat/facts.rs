@@ -41,10 +41,10 @@ struct Triple {
 impl Chat {
     /// Asks the model for the facts of an interaction, in the background.
     pub(super) fn learn(&mut self, interaction: &Interaction) {
-        let mut options = self.settings.options.clone();
-        if let Some(window) = self.windows.get(&self.settings.model) {
-            options.context_window = options.context_window.min(*window);
-        }
+        let options = Options {
+            context_window: self.window(),
+            ..self.settings.options.clone()
+        };
         self.learning.spawn(learn(
             self.memory.clone(),
             Arc::clone(&self.settings.provider),

@@ -114,6 +114,8 @@ pub struct Ended {
     pub redacted: usize,
     /// Why there is no whole answer.
     pub failure: Option<ProviderError>,
+    /// How many tokens of the model's window the last request and its reply took, and how many it has.
+    pub window: Option<(u64, u32)>,
 }
 
 /// Says with what a conversation goes on.
@@ -220,6 +222,11 @@ impl Chat {
         Ok(())
     }
 
+    /// Returns whether there is something that a later start can go on with.
+    pub fn can_go_on(&self) -> bool {
+        self.live.session.is_some() && !self.is_private()
+    }
+
     /// Returns the id of the session.
     pub fn session_id(&self) -> &str {
         &self.live.session_id
@@ -295,13 +302,7 @@ impl Chat {
         drop(progress);
         self.memory.know(named);
         transcript.close();
-        self.live.left_out = self.live.left_out.max(transcript.left_out);
-        if let Some(style) = transcript.style {
-            self.styles.insert(self.settings.model.clone(), style);
-        }
-        if let Some(window) = transcript.window {
-            self.windows.insert(self.settings.model.clone(), window);
-        }
+        self.note_ways(&transcript);
 
         let exchange = Exchange {
             query: query.to_owned(),
@@ -309,6 +310,7 @@ impl Chat {
             response: transcript.answer.clone(),
             out_of_steps: transcript.out_of_steps,
         };
+        let window = turn::taken(&transcript).zip(Some(self.window()));
         turn.interaction.metadata = turn::metadata(failure.as_ref(), &quotes, &transcript);
         turn.interaction.status = status;
         turn.interaction.duration_ms = i64::try_from(started.elapsed().as_millis())?;
@@ -337,16 +339,17 @@ impl Chat {
             interaction,
             steps,
             failure,
+            window,
         })
     }
 
     fn agent(&self) -> Agent {
         let settings = &self.settings;
         let known = self.styles.get(&settings.model).copied();
-        let mut options = settings.options.clone();
-        if let Some(window) = self.windows.get(&settings.model) {
-            options.context_window = options.context_window.min(*window);
-        }
+        let options = Options {
+            context_window: self.window(),
+            ..settings.options.clone()
+        };
         Agent {
             provider: Arc::clone(&settings.provider),
             model: settings.model.clone(),
@@ -356,6 +359,13 @@ impl Chat {
             max_steps: settings.max_steps,
             left_out: self.live.left_out,
         }
+    }
+
+    /// Returns how many tokens the window of the model has, as far as that has turned out.
+    fn window(&self) -> u32 {
+        let set = self.settings.options.context_window;
+        let told = self.windows.get(&self.settings.model);
+        told.map_or(set, |told| set.min(*told))
     }
 
     fn is_offline(&self) -> bool {

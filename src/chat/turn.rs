@@ -28,6 +28,18 @@ impl Chat {
         tools
     }
 
+    /// Takes note of what a turn has told of its model, for the next one.
+    pub(super) fn note_ways(&mut self, transcript: &Transcript) {
+        self.live.left_out = self.live.left_out.max(transcript.left_out);
+        let model = &self.settings.model;
+        if let Some(style) = transcript.style {
+            self.styles.insert(model.clone(), style);
+        }
+        if let Some(window) = transcript.window {
+            self.windows.insert(model.clone(), window);
+        }
+    }
+
     /// Returns a turn that has just begun.
     pub(super) fn begin(&self, query: &str) -> Turn {
         let (now, settings) = (store::now(), &self.settings);
@@ -86,6 +98,12 @@ pub fn take_down(turn: &mut Turn, transcript: Transcript) -> serde_json::Result<
     turn.steps = transcript.steps;
     turn.requests = transcript.requests;
     Ok(())
+}
+
+/// Returns how many tokens of the model's window the last request took with its reply, where the server counts both.
+pub fn taken(transcript: &Transcript) -> Option<u64> {
+    let usage = transcript.counted?;
+    Some(usage.input_tokens? + usage.output_tokens?)
 }
 
 /// What the metadata of a turn say whose model was told to call no more tools.

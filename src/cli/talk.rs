@@ -14,6 +14,7 @@ use super::{answering, retention, secrets};
 use crate::chat::{Answering, Chat, Memory, SearchMemory, Settings};
 use crate::commands::Shown;
 use crate::config::{Config, expanded};
+use crate::conversation::short_id;
 use crate::provider;
 use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{self, Outcome, Repl};
@@ -74,6 +75,12 @@ pub fn chat(
         repl.script(io::stdin())
     };
     runtime.block_on(close(&mut repl.chat, ui));
+    if interactive && repl.chat.can_go_on() && !ui.json {
+        let id = short_id(repl.chat.session_id());
+        ui.note(&format!(
+            "`allm chat -c` goes on from here, also `allm chat --session {id}`"
+        ));
+    }
     outcome
 }
 

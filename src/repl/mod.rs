@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
+use rustyline::{Cmd, CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
 use tokio::runtime::Runtime;
 
 use crate::chat::Chat;
@@ -67,26 +67,21 @@ impl Repl<'_> {
             .build();
         let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
         editor.set_helper(Some(LineHelper::new(self.ui.colored())));
-        for key in [
-            KeyEvent(KeyCode::Enter, Modifiers::NONE),
-            KeyEvent::ctrl('J'),
-        ] {
-            editor.bind_sequence(key, EventHandler::Conditional(Box::new(Continuation)));
+        let enter = |modifiers| KeyEvent(KeyCode::Enter, modifiers);
+        let continuation = EventHandler::Conditional(Box::new(Continuation));
+        editor.bind_sequence(enter(Modifiers::NONE), continuation);
+        for key in [enter(Modifiers::ALT), KeyEvent::ctrl('J')] {
+            editor.bind_sequence(key, Cmd::Newline);
         }
         // Keys have no bindings there, and lines come as they do from a pipe.
         let is_dumb = std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
         // There is no history before the first line.
         drop(editor.load_history(history));
         loop {
-            let private = if self.chat.is_private() {
-                " (private)"
-            } else {
-                ""
-            };
-            let prompt = visible(&format!("{}{private}> ", self.chat.settings.model));
-            let styled = self.ui.prompt(&prompt);
+            let model = &self.chat.settings.model;
+            let prompt = self.ui.prompt(model, self.chat.is_private());
             self.ui.notices(&self.chat.memory.backlog.troubles());
-            match editor.readline(&(prompt.as_str(), styled.as_str())) {
+            match editor.readline(&prompt) {
                 Ok(mut line) => {
                     if is_dumb {
                         let lines = std::mem::take(&mut line);
@@ -291,7 +286,7 @@ impl Repl<'_> {
         if watched && ended.private {
             self.ui.note("in private: nothing of this is recorded");
         } else if watched {
-            self.ui.footer(&ended.interaction);
+            self.ui.footer(&ended.interaction, ended.window);
         }
         self.ui.took(&ended.interaction, &ended.steps);
         if let Some(failure) = ended.failure.filter(|_| !self.ui.json) {

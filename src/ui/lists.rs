@@ -123,9 +123,9 @@ impl Ui {
         }
         for turn in turns {
             let asked = self.look.text(&turn.query);
-            let asked = theme::strong(&format!("> {asked}"), self.look.color);
+            let asked = theme::strong(&format!("› {asked}"), self.look.color);
             draw(&format!("{asked}\n{}", self.look.text(&turn.response)))?;
-            self.footer(turn);
+            self.footer(turn, None);
         }
         Ok(())
     }

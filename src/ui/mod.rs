@@ -40,7 +40,7 @@ use crate::conversation::Step;
 use crate::store::{self, Around, CycleHit, Fact, Found, Hit, Interaction, Notice};
 use crate::timeframe::{BEGINNING, Bound, Range, Zone};
 use crate::tools::Toolbox;
-use theme::Look;
+use theme::{Look, visible};
 
 /// Says when to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -184,9 +184,12 @@ impl Ui {
         self.look.color
     }
 
-    /// Returns the prompt as it is drawn.
-    pub fn prompt(&self, prompt: &str) -> String {
-        theme::strong(prompt, self.look.color)
+    /// Returns the prompt of a chat with a model: plain, and as it is drawn.
+    pub fn prompt(&self, model: &str, private: bool) -> (String, String) {
+        let private = if private { " (private)" } else { "" };
+        let prompt = format!("{}{private} › ", theme::short_name(model));
+        let styled = theme::asking(&prompt, self.look.color);
+        (prompt, styled)
     }
 
     /// Shows what a turn came to; the answer itself has been streamed already, unless JSON is asked for.
@@ -197,9 +200,9 @@ impl Ui {
         Ok(())
     }
 
-    /// Says under an answer when it was, how to name it, and what it took.
-    pub fn footer(&self, interaction: &Interaction) {
-        self.note(&report::footer(interaction, self.look.zone));
+    /// Says under an answer when it was, how to name it, what it took, and how full the model's window is, where that is known.
+    pub fn footer(&self, interaction: &Interaction, window: Option<(u64, u32)>) {
+        self.note(&report::footer(interaction, window, self.look.zone));
     }
 
     /// Says which words were looked for instead of some that nothing has.

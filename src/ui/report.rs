@@ -154,8 +154,8 @@ pub fn json(error: &anyhow::Error) -> Value {
     json!({"type": "error", "error": own_words(&error.to_string()), "causes": causes(error), "hint": hint(error)})
 }
 
-/// Returns the line under an answer: local time, short id, tokens in and out, seconds.
-pub fn footer(interaction: &Interaction, zone: Zone) -> String {
+/// Returns the line under an answer: local time, short id, tokens in and out, how many of the window's are taken, seconds.
+pub fn footer(interaction: &Interaction, window: Option<(u64, u32)>, zone: Zone) -> String {
     let mut parts = vec![
         time(interaction, zone),
         short_id(&interaction.interaction_id).to_owned(),
@@ -169,6 +169,10 @@ pub fn footer(interaction: &Interaction, zone: Zone) -> String {
             count(usage.input_tokens),
             count(usage.output_tokens)
         ));
+    }
+    if let Some((taken, all)) = window.filter(|(_, all)| *all > 0) {
+        let share = taken.saturating_mul(100).div_ceil(u64::from(all));
+        parts.push(format!("{share}% of {all}"));
     }
     parts.push(seconds(interaction.duration_ms));
     if interaction.status != Status::Completed {

@@ -78,7 +78,7 @@ impl Ui {
         let asked = strong(&asked, self.color_err);
         let answer = beginning(&last.response, 12, self.look.width());
         say(&format!("{asked}\n{answer}\n"));
-        self.footer(last);
+        self.footer(last, None);
     }
 
     /// Shows a session: what it is, and its turns.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use owo_colors::OwoColorize;
 
+use crate::conversation::cut;
 use crate::timeframe::Zone;
 
 /// Says how wide what is drawn on stdout may be, whether it takes colour, in which zone times are shown, who reads it,
@@ -129,6 +130,27 @@ pub fn strong(text: &str, color: bool) -> String {
     }
 }
 
+/// Returns what asks a person to type, where colour is on so that it is seen from afar.
+pub fn asking(text: &str, color: bool) -> String {
+    if color {
+        text.cyan().bold().to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Returns the last part of a model's name, so short that room is left beside it.
+pub fn short_name(model: &str) -> String {
+    const LONGEST: usize = 24;
+    let name = one_line(model);
+    let last = name.split('/').rfind(|part| !part.is_empty());
+    let last = last.unwrap_or(&name);
+    match last.chars().count() > LONGEST {
+        true => cut(last, LONGEST - 1),
+        false => last.to_owned(),
+    }
+}
+
 /// Returns text that is added, or went well, where colour is on.
 pub fn good(text: &str, color: bool) -> String {
     if color {
@@ -170,6 +192,27 @@ mod tests {
         );
         assert_eq!(one_line(" a\n\n b\x1b[2J"), "a b␛[2J");
         assert_eq!(visible("naïve 東京 🦀"), "naïve 東京 🦀");
+    }
+
+    #[test]
+    fn of_a_models_name_the_last_part_is_shown_and_not_too_much_of_it() {
+        assert_eq!(short_name("llama3.2:latest"), "llama3.2:latest");
+        assert_eq!(short_name("openai/gpt-5"), "gpt-5");
+        assert_eq!(short_name("/models/qwen3.gguf/"), "qwen3.gguf");
+        assert_eq!(
+            short_name("x/123456789012345678901234"),
+            "123456789012345678901234"
+        );
+        let long = short_name("hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M");
+        assert_eq!(
+            (long.as_str(), long.chars().count()),
+            ("Llama-3.2-3B-Instruct-G…", 24)
+        );
+        assert_eq!(short_name("a\x1b[2J\nb"), "a␛[2J b");
+        assert_eq!(
+            (short_name(""), short_name("//")),
+            (String::new(), "//".to_owned())
+        );
     }
 
     // Finding M20.

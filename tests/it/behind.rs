@@ -42,12 +42,12 @@ fn long_text(bytes: usize) -> String {
 fn pasted(home: &Home, bytes: usize) -> (Terminal, Server) {
     let server = server::ollama(|_| "I have read it.".to_owned());
     let mut shell = home.terminal(&["chat", "--no-tools", "--base-url", &server.url]);
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     // In the way of terminals that say what is pasted.
     shell.type_keys(&format!("\x1b[200~{}\x1b[201~\r", long_text(bytes)));
     shell.wait_for("I have read it.");
     let answered = Instant::now();
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     assert!(answered.elapsed() < SOON, "{:?}", answered.elapsed());
     (shell, server)
 }
@@ -87,14 +87,14 @@ fn a_long_text_keeps_nobody_waiting_and_is_found_by_its_words_at_once() {
     shell.type_keys("/search quokka\r");
     // What is listed is how the question begins.
     shell.wait_for("It was");
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     // So is what comes while its vectors are made.
     shell.type_keys("where does the wombat live?\r");
     shell.wait_for("I have read it.");
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     shell.type_keys("/search wombat\r");
     shell.wait_for("where does the");
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     shell.type_keys("/quit\r");
     shell.wait_for("storing what was said last; Ctrl-C leaves at once");
     assert_eq!(shell.exit_status(), 0, "{}", shell.screen());
@@ -126,7 +126,7 @@ fn a_store_that_another_process_holds_keeps_nobody_from_talking() {
         .run()
         .ok();
     let mut shell = home.terminal(&["chat", "--no-tools", "--base-url", &server.url]);
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     let gate = fs::read_dir(home.path()).unwrap();
     let gate = gate.map(|entry| entry.unwrap().path());
     let gate = gate.filter(|path| path.to_string_lossy().ends_with("erase.lock"));
@@ -135,17 +135,17 @@ fn a_store_that_another_process_holds_keeps_nobody_from_talking() {
     for question in ["the first", "the second"] {
         shell.type_keys(&format!("{question}\r"));
         shell.wait_for(&format!("about {question}"));
-        shell.wait_for("llama3.2:latest> ");
+        shell.wait_for("llama3.2:latest › ");
     }
     // What needs the tables waits, and hears Ctrl-C.
     shell.type_keys("/show\r");
     std::thread::sleep(Duration::from_millis(300));
     shell.type_keys("\x03");
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     held.unlock().unwrap();
     shell.type_keys("/show\r");
     shell.wait_for("about the second");
-    shell.wait_for("llama3.2:latest> ");
+    shell.wait_for("llama3.2:latest › ");
     shell.type_keys("/quit\r");
     assert_eq!(shell.exit_status(), 0, "{}", shell.screen());
     let all = home.allm().args(["timeframe", "today", "--json"]).ok_json();

@@ -340,7 +340,7 @@ fn another_model_makes_all_vectors_anew() {
         found.ok_json()["count"].as_u64().unwrap()
     };
     let mut shell = home.terminal(&["chat", "-p", "offline"]);
-    shell.wait_for("> ");
+    shell.wait_for("› ");
 
     // There is nobody to say yes.
     let refused = home.allm().args(["--embedder", &tiny, "reindex"]).run();
@@ -358,7 +358,7 @@ fn another_model_makes_all_vectors_anew() {
 
     // A shell that was open all the while writes no vectors of the wrong kind, and loses nothing.
     shell.type_keys("the ferry leaves at dusk\r");
-    shell.wait_for("> ");
+    shell.wait_for("› ");
     shell.type_keys("/quit\r");
     shell.wait_for("the vectors of this store are made with `tiny@");
     shell.exit_status();

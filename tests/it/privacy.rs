@@ -63,7 +63,7 @@ fn what_is_said_in_private_is_written_nowhere_and_forgotten() {
     // The lines of a terminal are not kept, either.
     let url = [("OLLAMA_HOST", server.url.as_str())];
     let mut terminal = home.terminal_with(&["chat", "-p", "ollama", "--private"], &url);
-    terminal.wait_for("(private)> ");
+    terminal.wait_for("(private) › ");
     terminal.type_keys("a secret quokka\r");
     terminal.wait_for("nothing of this is recorded");
     terminal.type_keys("/quit\r");

@@ -210,7 +210,7 @@ fn what_matches_is_marked_and_begins_near_the_match() {
         assert_eq!(look(width, &["deadlock"]), plain);
     }
     for (query, expected) in [
-        ("deadlocks of", vec!["Deadlock"]),
+        ("deadlocks about PG_LOCK_7", vec!["Deadlock", "PG_LOCK_7"]),
         ("PG_LOCK_7", vec!["PG_LOCK_7"]),
         ("\"held ONE  lock\"", vec!["held one lock"]),
         ("\"held one\" lock", vec!["held one", "lock", "LOCK"]),

@@ -122,20 +122,20 @@ fn a_terminal_shows_prompt_answer_and_footer() {
     let home = Home::new();
     let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
     terminal.wait_for("/help lists the commands");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("hello\r");
     terminal.wait_for("You said hello.␛]0;owned␇");
-    terminal.wait_for("11 in, 3 out");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("11 in, 3 out · 1% of 8192");
+    terminal.wait_for("llama3.2:latest › ");
     // Ctrl-C at the prompt clears the line and nothing else.
     terminal.type_keys("not sent\x03");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("/show\r");
     terminal.wait_for("You said hello.");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("/help\r");
     terminal.wait_for("/timeframe");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("\x04");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
     assert!(
@@ -157,17 +157,18 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
     let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
     for (typed, said) in [
         ("one \\\rtwo", "<one |two>"),
+        ("one\x1b\rtwo\nthree", "<one|two|three>"),
         ("\x1b[200~RUN a \\\r  && b\x1b[201~", "<RUN a \\|  && b>"),
         (
             "```sh\rcargo run \\\r  -q\r```",
             "<```sh|cargo run \\|  -q|```>",
         ),
     ] {
-        terminal.wait_for("llama3.2:latest> ");
+        terminal.wait_for("llama3.2:latest › ");
         terminal.type_keys(&format!("{typed}\r"));
         terminal.wait_for(said);
     }
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("\x04");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
     // A terminal that cannot edit lines has no keys to bind.
@@ -175,7 +176,7 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
         &["chat", "--base-url", &server.url],
         &[("TERM", "dumb"), ("NO_COLOR", "1")],
     );
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("one \\\rtwo\r");
     terminal.wait_for("<one |two>");
 }
@@ -188,10 +189,10 @@ fn the_lines_of_before_stay_in_the_history() {
     let before = (0..150).fold(String::new(), |lines, line| format!("{lines}line {line}\n"));
     std::fs::write(&history, format!("#V2\n{before}")).unwrap();
     let mut terminal = home.terminal(&["chat", "-p", "offline"]);
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/help /quit\r");
     terminal.wait_for("Usage: /quit");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("\x04");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
     let after = std::fs::read_to_string(&history).unwrap();
@@ -272,12 +273,12 @@ fn ctrl_c_stops_an_answer_and_keeps_what_came() {
     });
     let home = Home::new();
     let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
-    terminal.wait_for("slow> ");
+    terminal.wait_for("slow › ");
     terminal.type_keys("tell me\r");
     terminal.wait_for("the beginning");
     terminal.type_keys("\x03");
     terminal.wait_for("interrupted");
-    terminal.wait_for("slow> ");
+    terminal.wait_for("slow › ");
     terminal.type_keys("/quit\r");
     assert_eq!(terminal.exit_status(), 0);
     let all = home

@@ -232,7 +232,7 @@ fn a_person_is_asked_and_can_say_why_not() {
     let mut terminal =
         home.terminal_with(&["chat", "-p", "ollama"], &[("OLLAMA_HOST", &server.url)]);
     let poem = || fs::read_to_string(home.folder().join("poem.txt")).unwrap();
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("paint\r");
     terminal.wait_for("-are red");
     terminal.wait_for("+are blue␛[2J");
@@ -242,23 +242,23 @@ fn a_person_is_asked_and_can_say_why_not() {
     terminal.wait_for("error: the user refused this call: keep the colour");
     terminal.wait_for("refused");
     assert_eq!(poem(), "roses\nare red\n");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("paint\r");
     terminal.wait_for("why not:");
     terminal.type_keys("y\r");
     terminal.wait_for("agreed");
     assert_eq!(poem(), "roses\nare blue\u{1b}[2J\n");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("run\r");
     terminal.wait_for("$ touch ran");
     terminal.wait_for("why not:");
     terminal.type_keys("a\r");
     terminal.wait_for("once");
     assert!(home.folder().join("ran").exists());
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("again\r");
     terminal.wait_for("twice");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.exit_status(), 0);
     assert_eq!(terminal.screen().matches("Run run_command?").count(), 1);
@@ -292,13 +292,13 @@ fn ctrl_c_in_a_tool_kills_it_and_the_step_is_recorded() {
     ]);
     let args = ["chat", "-p", "ollama", "--yes"];
     let mut terminal = home.terminal_with(&args, &[("OLLAMA_HOST", &server.url)]);
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("wait\r");
     let begun = home.folder().join("begun");
     wait_until("the command runs", || begun.exists());
     terminal.type_keys("\u{3}");
     terminal.wait_for("interrupted");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.exit_status(), 0);
     let pad = home.allm().args(["scratchpad", "--json"]).ok_json();
@@ -352,7 +352,7 @@ fn what_may_act_by_itself_is_asked_for_each_time() {
     let mut terminal =
         home.terminal_with(&["chat", "-p", "ollama"], &[("OLLAMA_HOST", &server.url)]);
     let mut turn = |keys: &str, said: &str| {
-        terminal.wait_for("> ");
+        terminal.wait_for("› ");
         terminal.type_keys("go\r");
         if !keys.is_empty() {
             terminal.wait_for("why not:");
@@ -364,7 +364,7 @@ fn what_may_act_by_itself_is_asked_for_each_time() {
     turn("", "two");
     turn("y\r", "three");
     turn("n\r", "four");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.exit_status(), 0);
     let screen = terminal.screen();

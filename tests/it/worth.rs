@@ -14,11 +14,11 @@ async fn the_turn_that_answers_is_found_in_a_long_talk() {
     let home = tempfile::tempdir().unwrap();
     let talk = Evaluation::new(&set, home.path()).await.unwrap();
     let free = talk.run(Mode::Hybrid, Some(0.0)).await.unwrap();
-    assert!(free.all.recall >= 0.75 && free.all.mrr >= 0.6, "{free:?}");
+    assert!(free.all.recall >= 0.85 && free.all.mrr >= 0.65, "{free:?}");
     assert!(free.by_kind["time"].mrr >= 0.8, "{free:?}");
     let floored = talk.run(Mode::Hybrid, None).await.unwrap();
     assert_eq!(floored.silent, floored.negative, "{floored:?}");
-    assert!(free.all.recall - floored.all.recall < 0.1, "{floored:?}");
+    assert!(free.all.recall - floored.all.recall < 0.15, "{floored:?}");
 }
 
 /// Returns a home with some turns, each of its own conversation.

@@ -24,7 +24,7 @@
 //!
 //! - Nothing below [`chat`] knows that a configuration file exists.
 //! - [`agent`] never touches the store, and [`store`] never sees a provider; [`chat`] is where they meet.
-//! - Only [`ui`] writes to the terminal, and only [`repl`] reads from it.
+//! - Only [`ui`] writes to the terminal; [`repl`] reads lines from it, and [`ui`] what answers its own questions or is typed meanwhile.
 //! - Vectors, Arrow and LanceDB types never leave the store, and user input never becomes SQL text.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::conversation::{Step, ToolCall};
-use crate::tools::Preview;
+use crate::tools::{Heard, Preview};
 
 /// Watches a turn.
 pub trait Frontend {
@@ -12,6 +12,10 @@ pub trait Frontend {
     /// Takes note of a request before it leaves, word for word; an error keeps it from leaving.
     fn sends(&mut self, _body: &str) -> anyhow::Result<()> {
         Ok(())
+    }
+    /// Returns what is to hear the tool that is about to run, if somebody wants to.
+    fn hears(&mut self) -> Option<Heard> {
+        None
     }
     /// Asks whether a call that may change something is to run.
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval;

@@ -381,9 +381,9 @@ impl Agent {
                 Approval::Interrupt => return None,
             }
         }
-        let started = Instant::now();
+        let (started, heard) = (Instant::now(), frontend.hears());
         step.started_at = Utc::now();
-        let result = tool.call(call.arguments.clone()).await;
+        let result = tool.call_heard(&call.arguments, heard.as_ref()).await;
         step.duration_ms = milliseconds(started);
         Some(result.map_err(text))
     }

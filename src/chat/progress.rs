@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::{Step, ToolCall};
 use crate::store::Partial;
-use crate::tools::Preview;
+use crate::tools::{Heard, Preview};
 
 /// How often what has come is written.
 const EVERY: Duration = Duration::from_millis(250);
@@ -106,6 +106,10 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
         self.progress.state().write();
         (self.sends)(body)?;
         self.frontend.sends(body)
+    }
+
+    fn hears(&mut self) -> Option<Heard> {
+        self.frontend.hears()
     }
 
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {

@@ -20,7 +20,7 @@ use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{self, Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};
-use crate::ui::{Approvals, Ui};
+use crate::ui::{Approvals, Ui, Unread};
 
 /// The system prompt when none is set.
 const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
@@ -66,6 +66,7 @@ pub fn chat(
         stream: !args.no_stream,
         shown: Shown::in_chat(),
         approvals: Approvals::new(args.yes),
+        unread: Unread::default(),
     };
     let outcome = if let Some(message) = message {
         repl.once(&message)

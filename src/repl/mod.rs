@@ -18,7 +18,7 @@ use crate::chat::Chat;
 use crate::commands::{Command, Flow, History, Line, OUTSIDE, Shown, interrupt, until_interrupted};
 use crate::conversation::{Status, counted};
 use crate::store::{Hinted, Whom};
-use crate::ui::{Approvals, Live, Ui, visible};
+use crate::ui::{Approvals, Live, Ui, Unread, is_dumb, visible};
 use helper::{Continuation, LineHelper};
 use input::{Input, elsewhere, goes_on, parse};
 
@@ -47,6 +47,8 @@ pub struct Repl<'a> {
     pub shown: Shown,
     /// What tools may do without being asked for.
     pub approvals: Approvals,
+    /// What is typed while nobody reads it.
+    pub unread: Unread,
 }
 
 /// Says what came of one line.
@@ -74,14 +76,18 @@ impl Repl<'_> {
             editor.bind_sequence(key, Cmd::Newline);
         }
         // Keys have no bindings there, and lines come as they do from a pipe.
-        let is_dumb = std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
+        let is_dumb = is_dumb();
+        if !is_dumb {
+            self.unread = Unread::of_terminal();
+        }
         // There is no history before the first line.
         drop(editor.load_history(history));
         loop {
             let model = &self.chat.settings.model;
             let prompt = self.ui.prompt(model, self.chat.is_private());
             self.ui.notices(&self.chat.memory.backlog.troubles());
-            match editor.readline(&prompt) {
+            let typed = self.unread.rest();
+            match editor.readline_with_initial(&prompt, (&typed, "")) {
                 Ok(mut line) => {
                     if is_dumb {
                         let lines = std::mem::take(&mut line);
@@ -219,6 +225,7 @@ impl Repl<'_> {
             }))?;
             return Ok(Ran::Failed);
         }
+        self.unread.hush(false);
         let line = match Line::read(words) {
             Ok(line) => line,
             Err(error) => {
@@ -254,7 +261,9 @@ impl Repl<'_> {
 
     fn say(&mut self, message: &str) -> Result<Ran> {
         let watched = self.ui.watched();
-        let mut live = Live::new(self.ui, &mut self.approvals);
+        self.unread.hush(true);
+        self.space();
+        let mut live = Live::new(self.ui, &mut self.approvals, &mut self.unread);
         if !self.stream {
             live.hold();
         }
@@ -292,11 +301,19 @@ impl Repl<'_> {
         if let Some(failure) = ended.failure.filter(|_| !self.ui.json) {
             self.ui.error(&failure.into())?;
         }
+        self.space();
         Ok(match status {
             Status::Completed => Ran::Went(Flow::Continue),
             Status::Interrupted => Ran::Interrupted,
             Status::Failed => Ran::Failed,
         })
+    }
+
+    /// Sets an answer apart from what was typed before it and is typed after it.
+    fn space(&self) {
+        if self.unread.is_hushed() && self.ui.watched() {
+            self.ui.note("");
+        }
     }
 
     /// Reports an error of a line; a closed stdout ends the shell.

@@ -22,6 +22,7 @@ use crate::conversation::ToolSpec;
 
 pub use access::Access;
 use real::Real;
+pub use shell::RUN_COMMAND;
 pub use umask::keep_private;
 
 /// Does one thing that a model may ask for.
@@ -40,7 +41,18 @@ pub trait Tool: Send + Sync {
     }
     /// Runs the tool. An error is told to the model and does not end the turn. Dropping the future stops what it does.
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>>;
+    /// Runs the tool and lets its output be heard as it comes, if it has any before it ends.
+    fn call_heard<'c>(
+        &'c self,
+        arguments: &'c Value,
+        _heard: Option<&'c Heard>,
+    ) -> BoxFuture<'c, Result<String>> {
+        self.call(arguments.clone())
+    }
 }
+
+/// Hears what a tool puts out while it runs, in pieces that end anywhere.
+pub type Heard = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Is what a person is shown before they approve a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

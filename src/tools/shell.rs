@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-use super::{Access, Preview, Tool, read, spec, umask};
+use super::{Access, Heard, Preview, Tool, read, spec, umask};
 use crate::conversation::ToolSpec;
 
 /// How much is kept of the beginning and of the end of an output, each, in bytes.
@@ -25,6 +25,9 @@ const LONGEST_S: u64 = 600;
 const GRACE: Duration = Duration::from_millis(500);
 /// Waits for the end of its input, which comes when this process dies, however it does, and then kills a process group.
 const WATCH: &str = "trap '' HUP INT TERM; read -r never; kill -KILL \"-$1\"";
+
+/// The name of the tool.
+pub const RUN_COMMAND: &str = "run_command";
 
 /// Runs a shell command.
 pub struct RunCommand {
@@ -45,7 +48,7 @@ struct Arguments {
 impl Tool for RunCommand {
     fn spec(&self) -> ToolSpec {
         spec(
-            "run_command",
+            RUN_COMMAND,
             "Run a shell command in the working directory and return its exit code, stdout and stderr. The user is asked first.",
             json!({
                 "command": {"type": "string", "description": "What `sh -c` is to run. It cannot read from the keyboard."},
@@ -70,18 +73,26 @@ impl Tool for RunCommand {
     }
 
     fn call(&self, arguments: Value) -> BoxFuture<'_, Result<String>> {
+        Box::pin(async move { self.call_heard(&arguments, None).await })
+    }
+
+    fn call_heard<'c>(
+        &'c self,
+        arguments: &'c Value,
+        heard: Option<&'c Heard>,
+    ) -> BoxFuture<'c, Result<String>> {
         Box::pin(async move {
-            let Arguments { command, timeout_s } = read(&arguments)?;
+            let Arguments { command, timeout_s } = read(arguments)?;
             let limit = timeout_s.map_or(self.limit, |seconds| {
                 Duration::from_secs(seconds.clamp(1, LONGEST_S))
             });
-            self.run(&command, limit).await
+            self.run(&command, limit, heard).await
         })
     }
 }
 
 impl RunCommand {
-    async fn run(&self, command: &str, limit: Duration) -> Result<String> {
+    async fn run(&self, command: &str, limit: Duration, heard: Option<&Heard>) -> Result<String> {
         let mut shell = Command::new("sh");
         for name in &self.withheld {
             shell.env_remove(name);
@@ -102,7 +113,12 @@ impl RunCommand {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (mut out, mut err) = (Captured::default(), Captured::default());
         let whole = async {
-            let drains = async { tokio::join!(drain(stdout, &mut out), drain(stderr, &mut err)) };
+            let drains = async {
+                tokio::join!(
+                    drain(stdout, &mut out, heard),
+                    drain(stderr, &mut err, heard)
+                )
+            };
             tokio::pin!(drains);
             let mut open = true;
             let status = loop {
@@ -217,12 +233,19 @@ impl Captured {
     }
 }
 
-async fn drain(stream: Option<impl AsyncRead + Unpin>, captured: &mut Captured) {
+async fn drain(
+    stream: Option<impl AsyncRead + Unpin>,
+    captured: &mut Captured,
+    heard: Option<&Heard>,
+) {
     let Some(mut stream) = stream else { return };
     let mut buffer = vec![0; 64 << 10];
     // A stream that breaks has ended.
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         captured.push(&buffer[..read]);
+        if let Some(heard) = heard {
+            heard(&buffer[..read]);
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::theme::{dim, one_line, visible};
-use super::{Approvals, Ui, approval, report, say};
+use super::theme::{dim, fitted, one_line, visible};
+use super::waiting::Waiting;
+use super::{Approvals, Ui, Unread, approval, report, say};
 use crate::agent::{Approval, Frontend, TurnEvent};
-use crate::conversation::ToolCall;
-use crate::tools::Preview;
+use crate::conversation::{Step, ToolCall};
+use crate::tools::{Heard, Preview, RUN_COMMAND};
 
 /// The longest call that is shown whole before it runs, in characters.
 const LONGEST: usize = 200;
@@ -15,6 +16,9 @@ const LONGEST: usize = 200;
 pub struct Live<'u> {
     ui: &'u Ui,
     approvals: &'u mut Approvals,
+    unread: &'u mut Unread,
+    /// The sign that nothing has come yet.
+    waiting: Option<Waiting>,
     /// What the cursor stands behind.
     behind: Behind,
     /// Text that is the answer unless an action follows, or a mark says that it was reasoning; kept back where nobody watches it come.
@@ -32,10 +36,12 @@ enum Behind {
 
 impl<'u> Live<'u> {
     /// Returns a front end for one turn.
-    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals) -> Live<'u> {
+    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals, unread: &'u mut Unread) -> Live<'u> {
         Live {
             ui,
             approvals,
+            unread,
+            waiting: ui.waiting(),
             behind: Behind::LineEnd,
             held: (!io::stdout().is_terminal()).then(String::new),
             broken: None,
@@ -49,11 +55,13 @@ impl<'u> Live<'u> {
 
     /// Ends the last line. Fails when the answer could not be written.
     pub fn finish(mut self, interrupted: bool) -> io::Result<()> {
+        self.waiting = None;
         if let Some(held) = self.held.take() {
             self.answer(&held);
         }
         // The terminal has written `^C` there.
-        if interrupted && self.behind == Behind::LineEnd && self.ui.watched() {
+        let is_echoed = self.ui.watched() && !self.unread.is_hushed();
+        if interrupted && self.behind == Behind::LineEnd && is_echoed {
             say("\n");
         }
         self.end_line();
@@ -80,6 +88,7 @@ impl<'u> Live<'u> {
         if text.is_empty() {
             return;
         }
+        self.waiting = None;
         if self.behind == Behind::Reasoning {
             self.end_line();
         }
@@ -90,8 +99,44 @@ impl<'u> Live<'u> {
 
     fn line(&mut self, text: &str) {
         self.end_line();
-        say(&format!("{}\n", dim(text, self.ui.color_err)));
+        let line = format!("{}\n", dim(text, self.ui.color_err));
+        match &self.waiting {
+            Some(waiting) => waiting.above(&line),
+            None => say(&line),
+        }
     }
+
+    /// Shows from now on how long something takes.
+    fn wait(&mut self) {
+        self.waiting = None;
+        self.end_line();
+        self.waiting = self.ui.waiting();
+    }
+}
+
+/// Returns what a person who watches sees of what came of an action: in one line, but of a command also how its output begins.
+fn seen(step: &Step) -> Vec<String> {
+    const LINES: usize = 5;
+    let is_command = step
+        .action
+        .as_ref()
+        .is_some_and(|call| call.name == RUN_COMMAND);
+    let observation = step.observation.trim_start_matches("error: ");
+    let (ended, output) = observation.split_once('\n').unwrap_or((observation, ""));
+    // What was refused has not run.
+    if !is_command || output.is_empty() {
+        return vec![report::outcome(step)];
+    }
+    let says =
+        |line: &&str| !line.trim().is_empty() && !matches!(*line, "--- stdout" | "--- stderr");
+    let mut lines = output.lines().filter(says);
+    let mut seen = vec![one_line(ended)];
+    seen.extend(lines.by_ref().take(LINES).map(fitted));
+    match lines.count() {
+        0 => {}
+        more => seen.push(format!("  … {more} more line{}", report::plural(more))),
+    }
+    seen
 }
 
 fn behind(text: &str, what: Behind) -> Behind {
@@ -111,6 +156,7 @@ impl Frontend for Live<'_> {
                 None => self.answer(text),
             },
             TurnEvent::Reasoning(text) if self.ui.watched() => {
+                self.waiting = None;
                 if self.behind == Behind::Answer {
                     self.end_line();
                 }
@@ -130,6 +176,7 @@ impl Frontend for Live<'_> {
                 }
                 if self.ui.watched() {
                     self.line(&format!("→ {}", report::call(call, LONGEST)));
+                    self.wait();
                 }
             }
             TurnEvent::Observation(step) => {
@@ -137,8 +184,11 @@ impl Frontend for Live<'_> {
                     held.clear();
                 }
                 if self.ui.watched() && step.action.is_some() {
-                    self.line(&format!("← {}", report::outcome(step)));
+                    self.waiting = None;
+                    let came = seen(step).join("\n");
+                    self.line(&format!("← {came}"));
                 }
+                self.wait();
             }
             TurnEvent::Reasoning(_) => {}
             TurnEvent::Retry { reason, delay } => {
@@ -152,8 +202,17 @@ impl Frontend for Live<'_> {
         }
     }
 
+    fn hears(&mut self) -> Option<Heard> {
+        self.waiting.as_ref().map(Waiting::heard)
+    }
+
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {
+        self.waiting = None;
         self.end_line();
-        approval::ask(self.ui, self.approvals, call, preview)
+        // What was typed before the question is no answer to it.
+        self.unread.keep();
+        let approval = approval::ask(self.ui, self.approvals, call, preview);
+        self.wait();
+        approval
     }
 }

@@ -16,6 +16,8 @@ mod settings;
 mod table;
 mod talk;
 mod theme;
+mod unread;
+mod waiting;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -33,7 +35,9 @@ pub use progress::Bar;
 pub use sessions::Matches;
 pub use settings::Setting;
 pub use talk::Talk;
+pub use theme::is_dumb;
 pub use theme::{visible, width as columns};
+pub use unread::Unread;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;

@@ -74,7 +74,7 @@ impl Ui {
         let Some(last) = last.filter(|_| !self.json) else {
             return;
         };
-        let asked = format!("> {}", beginning(&last.query, 3, self.look.width()));
+        let asked = format!("› {}", beginning(&last.query, 3, self.look.width()));
         let asked = strong(&asked, self.color_err);
         let answer = beginning(&last.response, 12, self.look.width());
         say(&format!("{asked}\n{answer}\n"));

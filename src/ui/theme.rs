@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use owo_colors::OwoColorize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::conversation::cut;
 use crate::timeframe::Zone;
@@ -110,6 +111,26 @@ pub fn width() -> usize {
 fn terminal() -> Option<usize> {
     let width = comfy_table::Table::new().width().map(usize::from);
     width.filter(|width| *width > 0)
+}
+
+/// Returns whether the terminal can only write lines, one below the other.
+pub fn is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb")
+}
+
+/// Returns a line of what a command has put out, indented and no longer than a line of the terminal.
+pub fn fitted(line: &str) -> String {
+    let line = format!("  {}", visible(&line.replace('\t', "    ")));
+    let room = width().saturating_sub(1);
+    if line.width() <= room {
+        return line;
+    }
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.width().unwrap_or_default();
+        taken < room
+    };
+    line.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// Returns text that steps back, where colour is on.

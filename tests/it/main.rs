@@ -67,6 +67,7 @@ mod told;
 mod tools;
 mod transcripts;
 mod upkeep;
+mod waiting;
 mod widths;
 mod words;
 mod worth;

@@ -96,9 +96,10 @@ fn place(named: Option<&str>, home: &Path) -> Result<String> {
     Ok(folder.display().to_string())
 }
 
-/// Opens the store, and stores what dead processes left in the journal.
+/// Opens the store, and stores what dead processes left in the journal; `later` lets vectors that take long be made meanwhile.
 pub async fn remember(
     options: Options,
+    later: bool,
     username: String,
     config: &Config,
     ui: &Ui,
@@ -109,7 +110,14 @@ pub async fn remember(
         ui.warn("others can read your history: `allm doctor --fix` closes its folder");
     }
     let storing = || Some("storing what was only in the journal");
-    let recovered = ui.wait(storing, store.catch_up()).await?;
+    let backlog = Backlog::new(&store);
+    let catching_up = async {
+        match later {
+            true => backlog.catch_up().await,
+            false => store.catch_up().await,
+        }
+    };
+    let recovered = ui.wait(storing, catching_up).await?;
     if recovered.turns > 0 {
         let (was, is) = match recovered.turns {
             1 => ("was", "is"),
@@ -120,12 +128,7 @@ pub async fn remember(
             "{turns} that {was} only in the journal {is} stored now"
         ));
     }
-    for aside in recovered.aside {
-        ui.warn(&format!(
-            "a journal has lines that cannot be read; it is kept as `{}`",
-            aside.display()
-        ));
-    }
+    ui.notices(&recovered.aside);
     // What is stored can be read all the same, and the journal keeps what is not.
     if let Some(error) = recovered.failure {
         ui.caution(
@@ -140,7 +143,7 @@ pub async fn remember(
         ui.note(&format!("`{username}` is called `{}` now", user.username));
     }
     Ok(Memory {
-        backlog: Backlog::new(&store),
+        backlog,
         store: Arc::new(store),
         user_id: user.user_id,
         username: user.username,

@@ -49,7 +49,7 @@ fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
                 if !command.prepare(&options, ui).await? {
                     return Ok(Outcome::Done);
                 }
-                let memory = opening::remember(options, username, &config, ui).await?;
+                let memory = opening::remember(options, false, username, &config, ui).await?;
                 let store = Arc::clone(&memory.store);
                 let mut shown = Shown::default();
                 let running = command.run(&memory, &mut shown, ui);

@@ -46,7 +46,7 @@ pub fn chat(
         },
     };
     let chat = runtime.block_on(async {
-        let memory = remember(options, username, config, ui).await?;
+        let memory = remember(options, true, username, config, ui).await?;
         retention::retain(&memory, config, home, ui).await;
         converse(&args, memory, config, home, ui).await
     })?;

@@ -1,20 +1,17 @@
 //! Stores turns behind the prompt, in order: the journal has them until the tables do.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
 use super::open::Store;
-use super::writing::journal::Line;
-use super::writing::passages::{embedded_of, findable};
+use super::writing::journal::{Line, Orphan};
+use super::writing::passages::is_long;
 use super::writing::record::{How, Last, Put, SharedJournal, locked};
+use super::writing::recovery::unreadable;
 use super::writing::{Recovered, Turn};
-
-/// A turn with more passages to embed than this gets its vectors after its rows: about as many take a second.
-const AT_ONCE: usize = 16;
-/// About how many bytes a passage has.
-const PASSAGE: usize = 800;
 
 /// Holds the turns that have ended and are not in the tables yet; its copies hold the same.
 #[derive(Clone)]
@@ -52,7 +49,14 @@ struct Job {
 #[derive(Clone)]
 struct Entry {
     id: String,
-    journal: SharedJournal,
+    journal: Kept,
+}
+
+/// Is the journal that has a turn: of this process, or of one that died.
+#[derive(Clone)]
+enum Kept {
+    Here(SharedJournal),
+    Adopted(Arc<Orphan>),
 }
 
 enum Step {
@@ -74,13 +78,38 @@ impl Backlog {
         let id = turn.interaction.interaction_id.clone();
         let job = Job {
             turn,
-            entry: Entry { id, journal },
+            entry: Entry {
+                id,
+                journal: Kept::Here(journal),
+            },
             unwritten: journaled.err(),
             tried: false,
         };
+        self.begin(|state| state.jobs.push_back(job));
+    }
+
+    /// Stores the turns of processes that died; what vectors take longer are made behind the prompt, and the journal is kept until then.
+    pub async fn catch_up(&self) -> Result<Recovered> {
+        let mut recovered = self.store.adopt_all(true).await?;
+        let mut bare = Vec::new();
+        for (orphan, ids) in std::mem::take(&mut recovered.adopted) {
+            let orphan = Arc::new(orphan);
+            bare.extend(ids.into_iter().map(|id| Entry {
+                id,
+                journal: Kept::Adopted(Arc::clone(&orphan)),
+            }));
+        }
+        if !bare.is_empty() {
+            self.begin(|state| state.bare.extend(bare));
+        }
+        Ok(recovered)
+    }
+
+    /// Takes something up, and works on it unless that is being done.
+    fn begin(&self, change: impl FnOnce(&mut State)) {
         let mut idle = false;
         self.state.send_modify(|state| {
-            state.jobs.push_back(job);
+            change(state);
             idle = !std::mem::replace(&mut state.running, true);
         });
         if idle {
@@ -183,7 +212,7 @@ impl Backlog {
         let bare = new && how.bare && unembedded.is_none();
         let noted = match bare {
             true => Ok(()),
-            false => note(&job.entry),
+            false => note(job.entry.clone()),
         };
         self.state.send_modify(|state| {
             state.failing = false;
@@ -214,28 +243,39 @@ impl Backlog {
             Ok(()) => self.store.sync(None).await,
             Err(error) => Err(error).context("the turn is stored but cannot be found by meaning"),
         };
-        let noted = bare.iter().filter_map(|entry| note(entry).err());
+        self.state
+            .send_modify(|state| state.bare.retain(|entry| !ids.contains(&entry.id)));
+        let noted = bare.into_iter().filter_map(|entry| note(entry).err());
         let troubles: Vec<anyhow::Error> = embedded.err().into_iter().chain(noted).collect();
-        self.state.send_modify(|state| {
-            state.bare.retain(|entry| !ids.contains(&entry.id));
-            state.troubles.extend(troubles);
-        });
+        self.state
+            .send_modify(|state| state.troubles.extend(troubles));
     }
 }
 
 impl Store {
     /// Stores the turns of processes that died before LanceDB had them, each once and with its vectors.
     pub async fn catch_up(&self) -> Result<Recovered> {
-        let mut recovered = self.recover().await?;
+        let mut recovered = self.adopt_all(false).await?;
+        let ids = recovered.adopted.iter().flat_map(|(_, ids)| ids.clone());
         // They may have died before the vectors were made.
-        recovered.unembedded = self.embed_turns(&recovered.known).await.err();
+        recovered.unembedded = self.embed_turns(&ids.collect::<Vec<_>>()).await.err();
+        recovered.finish();
         Ok(recovered)
     }
 }
 
-/// Takes note in the journal that the tables have a turn.
-fn note(entry: &Entry) -> Result<()> {
-    locked(&entry.journal).write(&Line::Stored(entry.id.clone()))
+/// Takes note in the journal that the tables have a turn; that of a process that died is removed with its last one.
+fn note(entry: Entry) -> Result<()> {
+    match entry.journal {
+        Kept::Here(journal) => locked(&journal).write(&Line::Stored(entry.id)),
+        Kept::Adopted(orphan) => match Arc::into_inner(orphan) {
+            Some(last) => match last.finish()? {
+                Some(aside) => Err(unreadable(&aside)),
+                None => Ok(()),
+            },
+            None => Ok(()),
+        },
+    }
 }
 
 /// Says where a turn is that could not be stored.
@@ -246,13 +286,4 @@ fn told(error: anyhow::Error, unwritten: Option<anyhow::Error>) -> anyhow::Error
             unwritten.context("the answer is not recorded, only its question is in the journal")
         }
     }
-}
-
-/// Returns whether the vectors of a turn take longer than a person likes to wait.
-fn is_long(turn: &Turn) -> bool {
-    let passages = findable(turn)
-        .iter()
-        .map(|(origin, text)| (text.len() / PASSAGE + 1).min(embedded_of(*origin)))
-        .sum::<usize>();
-    passages > AT_ONCE
 }

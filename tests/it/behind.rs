@@ -105,13 +105,25 @@ fn a_long_text_keeps_nobody_waiting_and_is_found_by_its_words_at_once() {
 #[test]
 fn who_leaves_at_once_loses_nothing() {
     let home = Home::new();
-    let (mut shell, _server) = pasted(&home, 20_000);
+    let (mut shell, _server) = pasted(&home, 40_000);
     shell.type_keys("/quit\r");
     shell.wait_for("storing what was said last");
     shell.type_keys("\x03");
     let asked = Instant::now();
     assert_eq!(shell.exit_status(), 0, "{}", shell.screen());
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    assert_eq!(journals(&home).len(), 1);
+    // The next start takes it up behind its prompt, and who leaves that at once loses nothing either.
+    let started = Instant::now();
+    let mut shell = home.terminal(&["chat", "-p", "offline"]);
+    shell.wait_for("› ");
+    assert!(started.elapsed() < 2 * SOON, "{:?}", started.elapsed());
+    shell.type_keys("/search quokka\r");
+    shell.wait_for("It was");
+    shell.type_keys("/quit\r");
+    shell.wait_for("storing what was said last");
+    shell.type_keys("\x03");
+    assert_eq!(shell.exit_status(), 0, "{}", shell.screen());
     assert_eq!(journals(&home).len(), 1);
     all_is_stored(&home, 1);
 }

@@ -146,6 +146,7 @@ impl Drop for Journal {
 }
 
 /// Holds the journal of a process that died, locked.
+#[derive(Debug)]
 pub struct Orphan {
     _file: File,
     path: PathBuf,

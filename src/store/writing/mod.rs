@@ -8,7 +8,7 @@ pub mod journal;
 pub mod passages;
 mod people;
 pub mod record;
-mod recovery;
+pub mod recovery;
 mod traces;
 mod turn;
 

@@ -19,6 +19,10 @@ const LONGEST_ACTION: usize = 256 << 10;
 const PASSAGES_OF_ACTION: usize = 512;
 /// How many passages of one observation get a vector, as long as those of the turn are not used up.
 const EMBEDDED_OF_OBSERVATION: usize = 4;
+/// A turn with more passages to embed than this gets its vectors after its rows: about as many take a second.
+const AT_ONCE: usize = 16;
+/// About how many bytes a passage has.
+const PASSAGE: usize = 800;
 
 /// Returns what is to be found of a turn, in order.
 pub fn findable(turn: &Turn) -> Vec<(Origin, String)> {
@@ -46,6 +50,15 @@ pub fn findable(turn: &Turn) -> Vec<(Origin, String)> {
     }
     texts.retain(|(_, text)| !text.trim().is_empty());
     texts
+}
+
+/// Returns whether the vectors of a turn take longer than a person likes to wait.
+pub fn is_long(turn: &Turn) -> bool {
+    let passages = findable(turn)
+        .iter()
+        .map(|(origin, text)| (text.len() / PASSAGE + 1).min(embedded_of(*origin)))
+        .sum::<usize>();
+    passages > AT_ONCE
 }
 
 /// Returns how many passages of one text get a vector at most.

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::Turn;
 use super::journal::{self, Orphan};
+use super::passages::is_long;
 use super::record::How;
 use crate::store::open::Store;
 
@@ -16,23 +17,42 @@ use crate::store::open::Store;
 pub struct Recovered {
     /// How many turns were added.
     pub turns: usize,
-    /// Those that were there; the vectors may be missing.
-    pub(in crate::store) known: Vec<String>,
-    /// Journals with lines that could not be read, set aside.
-    pub aside: Vec<std::path::PathBuf>,
+    /// Journals of which all is in the tables, with the turns whose vectors may be missing.
+    pub(in crate::store) adopted: Vec<(Orphan, Vec<String>)>,
+    /// What is to be said of journals with lines that could not be read.
+    pub aside: Vec<anyhow::Error>,
     /// Why some turns are still only in their journal.
     pub failure: Option<anyhow::Error>,
     /// Why some turns have no embeddings.
     pub unembedded: Option<anyhow::Error>,
 }
 
+impl Recovered {
+    /// Removes the journals that were kept.
+    pub(in crate::store) fn finish(&mut self) {
+        for (orphan, _) in std::mem::take(&mut self.adopted) {
+            match orphan.finish() {
+                Ok(aside) => self.aside.extend(aside.as_deref().map(unreadable)),
+                Err(error) => drop(self.failure.get_or_insert(error)),
+            }
+        }
+    }
+}
+
 impl Store {
     /// Stores the turns of processes that died before LanceDB had them, each once.
     pub async fn recover(&self) -> Result<Recovered> {
+        let mut recovered = self.adopt_all(false).await?;
+        recovered.finish();
+        Ok(recovered)
+    }
+
+    /// Does the same, and keeps the journals; `later` leaves out what vectors take longer.
+    pub(in crate::store) async fn adopt_all(&self, later: bool) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for path in journal::list(&self.journals())? {
             let adopted = match Orphan::open(path) {
-                Ok(Some(orphan)) => self.adopt(orphan, &mut recovered).await,
+                Ok(Some(orphan)) => self.adopt(orphan, later, &mut recovered).await,
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
@@ -61,29 +81,49 @@ impl Store {
         }
     }
 
-    async fn adopt(&self, mut orphan: Orphan, recovered: &mut Recovered) -> Result<()> {
+    async fn adopt(
+        &self,
+        mut orphan: Orphan,
+        later: bool,
+        recovered: &mut Recovered,
+    ) -> Result<()> {
         if !orphan.turns.iter().all(|turn| self.owns(turn)) {
             // It waits for the store that it belongs to.
             return Ok(());
         }
         let since = orphan.turns.iter().map(turn_start).min();
-        let mut last = None;
-        let how = How {
-            recovered: true,
-            again: true,
-            bare: false,
-        };
+        let (mut last, mut bare) = (None, Vec::new());
         for mut turn in std::mem::take(&mut orphan.turns) {
-            match self.put(&mut turn, &mut last, how).await?.new {
-                true => recovered.turns += 1,
-                false => recovered.known.push(turn.interaction.interaction_id),
+            let how = How {
+                recovered: true,
+                again: true,
+                bare: later && is_long(&turn),
+            };
+            let new = self.put(&mut turn, &mut last, how).await?.new;
+            recovered.turns += usize::from(new);
+            if !new || how.bare {
+                bare.push(turn.interaction.interaction_id);
             }
         }
         // Those that are there may not be on the disk.
         self.sync(since).await?;
-        recovered.aside.extend(orphan.finish()?);
+        if bare.is_empty() {
+            recovered
+                .aside
+                .extend(orphan.finish()?.as_deref().map(unreadable));
+        } else {
+            recovered.adopted.push((orphan, bare));
+        }
         Ok(())
     }
+}
+
+/// Says where a journal is that was set aside.
+pub fn unreadable(aside: &Path) -> anyhow::Error {
+    anyhow!(
+        "a journal has lines that cannot be read; it is kept as `{}`",
+        aside.display()
+    )
 }
 
 fn turn_start(turn: &Turn) -> SystemTime {

@@ -5,19 +5,16 @@ use std::borrow::Cow;
 use owo_colors::OwoColorize;
 use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::hint::HistoryHinter;
+use rustyline::hint::{Hint, Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{
-    Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, Hinter, RepeatCount,
-};
+use rustyline::{Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, RepeatCount};
 
 use super::input::{continued, is_open};
 use crate::commands;
 
 /// Helps while a line is typed.
-#[derive(Helper, Hinter)]
+#[derive(Helper)]
 pub struct LineHelper {
-    #[rustyline(Hinter)]
     hinter: HistoryHinter,
     commands: &'static [String],
     color: bool,
@@ -31,6 +28,42 @@ impl LineHelper {
             commands: commands::names(),
             color,
         }
+    }
+}
+
+/// Is what stands dim behind the cursor.
+pub struct Ghost {
+    shown: String,
+    /// What the right arrow makes of it.
+    whole: Option<String>,
+}
+
+impl Hint for Ghost {
+    fn display(&self) -> &str {
+        &self.shown
+    }
+
+    fn completion(&self) -> Option<&str> {
+        self.whole.as_deref()
+    }
+}
+
+impl Hinter for LineHelper {
+    type Hint = Ghost;
+
+    fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Ghost> {
+        if let Some(whole) = self.hinter.hint(line, pos, context) {
+            return Some(Ghost {
+                shown: whole.clone(),
+                whole: Some(whole),
+            });
+        }
+        // Enter does not send what is open, and a new line waits for something.
+        let goes_on = pos == line.len() && (is_open(line) || line.ends_with('\n'));
+        goes_on.then(|| Ghost {
+            shown: "… ".to_owned(),
+            whole: None,
+        })
     }
 }
 

@@ -168,6 +168,8 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
         terminal.type_keys(&format!("{typed}\r"));
         terminal.wait_for(said);
     }
+    // What is open shows it.
+    assert!(terminal.screen().contains("… "));
     terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("\x04");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());

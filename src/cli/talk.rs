@@ -16,7 +16,6 @@ use crate::commands::Shown;
 use crate::config::{Config, expanded};
 use crate::conversation::short_id;
 use crate::provider;
-use crate::provider::{self, Provider, ProviderError};
 use crate::repl::{self, Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};

@@ -18,7 +18,7 @@ use crate::chat::Chat;
 use crate::commands::{Command, Flow, History, Line, OUTSIDE, Shown, interrupt, until_interrupted};
 use crate::conversation::{Status, counted};
 use crate::store::{Hinted, Whom};
-use crate::ui::{Approvals, Live, Ui, Unread, is_dumb, visible};
+use crate::ui::{Approvals, Live, Ui, Unread, is_dumb};
 use helper::{Continuation, LineHelper};
 use input::{Input, elsewhere, goes_on, parse};
 

@@ -6,7 +6,7 @@ use super::theme::{dim, fitted, one_line, visible};
 use super::waiting::Waiting;
 use super::{Approvals, Ui, Unread, approval, report, say};
 use crate::agent::{Approval, Frontend, TurnEvent};
-use crate::conversation::{Step, ToolCall};
+use crate::conversation::{Step, ToolCall, counted};
 use crate::tools::{Heard, Preview, RUN_COMMAND};
 
 /// The longest call that is shown whole before it runs, in characters.
@@ -134,7 +134,7 @@ fn seen(step: &Step) -> Vec<String> {
     seen.extend(lines.by_ref().take(LINES).map(fitted));
     match lines.count() {
         0 => {}
-        more => seen.push(format!("  … {more} more line{}", report::plural(more))),
+        more => seen.push(format!("  … {}", counted(more, "more line"))),
     }
     seen
 }

@@ -41,10 +41,10 @@ pub use unread::Unread;
 
 use crate::chat::{Ended, Quotes};
 use crate::conversation::Step;
-use crate::store::{self, Around, CycleHit, Fact, Found, Hit, Interaction, Notice};
+use crate::store::{self, Around, CycleHit, Fact, Found, Hit, Interaction};
 use crate::timeframe::{BEGINNING, Bound, Range, Zone};
 use crate::tools::Toolbox;
-use theme::{Look, visible};
+use theme::Look;
 
 /// Says when to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

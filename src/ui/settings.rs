@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::theme::{dim, one_line, visible, width};
 use super::{Ui, draw, report};
-use crate::conversation::{Step, cut};
+use crate::conversation::{Step, counted, cut};
 use crate::provider::is_listed;
 use crate::store::Interaction;
 

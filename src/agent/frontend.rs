@@ -19,12 +19,16 @@ pub trait Frontend {
     }
     /// Asks whether a call that may change something is to run.
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval;
+    /// Shows a call that is about to run without a question: it was approved before.
+    fn approved(&mut self, _call: &ToolCall, _preview: &Preview) {}
 }
 
 /// Is the answer of a person who was asked whether a call is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Approval {
     Yes,
+    /// Yes, and to what it covers until the conversation ends.
+    Always,
     /// No; the reason, if one is given, is told to the model.
     No(String),
     /// There is nobody to ask.

@@ -363,7 +363,7 @@ impl Agent {
                 Err(error) => return Some(Err(text(error))),
             };
             match frontend.approve(call, &preview) {
-                Approval::Yes => {}
+                Approval::Yes | Approval::Always => {}
                 Approval::No(reason) if reason.trim().is_empty() => {
                     return Some(Err("the user refused this call".to_owned()));
                 }

@@ -1,5 +1,6 @@
 //! One live conversation: a turn is begun in the store, answered by the agent, and recorded.
 
+mod approvals;
 mod behind;
 mod facts;
 mod memory;
@@ -22,6 +23,7 @@ use crate::conversation::{Status, Step};
 use crate::provider::{Options, Provider, ProviderError};
 use crate::store::{self, Interaction, Session, SharedJournal, Turn, User, Whom};
 use crate::tools::Toolbox;
+use approvals::Approvals;
 use progress::{Noting, Progress};
 
 pub use memory::{Memory, SearchMemory};
@@ -51,6 +53,8 @@ pub struct Settings {
     /// The system prompt that the conversation began with.
     pub default_system: String,
     pub tools: Toolbox,
+    /// Whether tools run without anybody being asked.
+    pub approves_all: bool,
     pub react: React,
     /// How often the model may call tools in one turn.
     pub max_steps: usize,
@@ -87,6 +91,7 @@ struct Live {
     journal: Option<SharedJournal>,
     /// What the person has recalled.
     recalled: Vec<Interaction>,
+    approvals: Approvals,
     /// How many turns the person knows to be left out of the requests.
     left_out: usize,
 }
@@ -99,6 +104,7 @@ impl Live {
             history: Vec::new(),
             journal: None,
             recalled: Vec::new(),
+            approvals: Approvals::default(),
             left_out: 0,
         }
     }
@@ -265,8 +271,11 @@ impl Chat {
             Some(journal) => store.sends(journal, id, body),
             None => Ok(()),
         };
+        let mut approvals = std::mem::take(&mut self.live.approvals);
         let mut noting = Noting {
             frontend,
+            approvals: &mut approvals,
+            approves_all: self.settings.approves_all,
             progress: &progress,
             sends: &sends,
         };
@@ -300,9 +309,11 @@ impl Chat {
             },
         };
         drop(progress);
+        self.live.approvals = approvals;
         self.memory.know(named);
         transcript.close();
         self.note_ways(&transcript);
+        self.remember(&transcript);
 
         let exchange = Exchange {
             query: query.to_owned(),
@@ -341,6 +352,17 @@ impl Chat {
             failure,
             window,
         })
+    }
+
+    /// Remembers for later turns what one has taught about the model.
+    fn remember(&mut self, transcript: &Transcript) {
+        self.live.left_out = self.live.left_out.max(transcript.left_out);
+        if let Some(style) = transcript.style {
+            self.styles.insert(self.settings.model.clone(), style);
+        }
+        if let Some(window) = transcript.window {
+            self.windows.insert(self.settings.model.clone(), window);
+        }
     }
 
     fn agent(&self) -> Agent {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::approvals::Approvals;
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::{Step, ToolCall};
 use crate::store::Partial;
@@ -29,6 +30,9 @@ struct State<W> {
 /// Passes everything on to a front end, and takes note of it.
 pub struct Noting<'f, W> {
     pub frontend: &'f mut dyn Frontend,
+    pub approvals: &'f mut Approvals,
+    /// Whether every call is approved.
+    pub approves_all: bool,
     pub progress: &'f Progress<W>,
     /// Writes a request, before it leaves.
     pub sends: &'f dyn Fn(&str) -> Result<()>,
@@ -113,9 +117,17 @@ impl<W: FnMut(Partial)> Frontend for Noting<'_, W> {
     }
 
     fn approve(&mut self, call: &ToolCall, preview: &Preview) -> Approval {
+        if self.approves_all || self.approvals.cover(call, preview) {
+            self.frontend.approved(call, preview);
+            return Approval::Yes;
+        }
         // Nothing else happens until a person has answered, and that may be never.
         self.progress.state().write();
-        self.frontend.approve(call, preview)
+        let approval = self.frontend.approve(call, preview);
+        if approval == Approval::Always {
+            self.approvals.add(call, preview);
+        }
+        approval
     }
 }
 
@@ -143,6 +155,8 @@ mod tests {
         let mut asked = Asked(&written, 0);
         let mut noting = Noting {
             frontend: &mut asked,
+            approvals: &mut Approvals::default(),
+            approves_all: false,
             progress: &progress,
             sends: &|_| Ok(()),
         };

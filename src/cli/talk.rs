@@ -19,7 +19,7 @@ use crate::provider;
 use crate::repl::{self, Outcome, Repl};
 use crate::store::{self, Hinted, Whom};
 use crate::tools::{self, Access, Toolbox};
-use crate::ui::{Approvals, Ui, Unread};
+use crate::ui::{Ui, Unread};
 
 /// The system prompt when none is set.
 const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
@@ -64,7 +64,6 @@ pub fn chat(
         fail_fast: args.fail_fast,
         stream: !args.no_stream,
         shown: Shown::in_chat(),
-        approvals: Approvals::new(args.yes),
         unread: Unread::default(),
     };
     let outcome = if let Some(message) = message {
@@ -167,6 +166,7 @@ async fn converse(
         default_system: system.clone(),
         system,
         tools,
+        approves_all: args.yes,
         react: args.react.unwrap_or(config.react),
         max_steps: args.max_steps.map_or(config.max_steps.max(1), usize::from),
         recall: args.recall.map_or(config.recall, usize::from),

@@ -194,11 +194,13 @@ pub fn think(args: ThinkArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  /tools\n  /tools off run_command\n  /tools on run_command")]
+#[command(
+    after_help = "Examples:\n  /tools\n  /tools off run_command\n  /tools on run_command\n  /tools ask run_command\n\nWhat was approved for the rest of a conversation ends with it, with `off`, and with `ask`."
+)]
 pub struct ToolsArgs {
-    /// Whether the model is to be offered a tool
+    /// Whether the model is to be offered a tool; `ask` takes back what was approved of it
     #[arg(requires = "name")]
-    switch: Option<Switch>,
+    switch: Option<Tooling>,
     /// The tool
     name: Option<String>,
 }
@@ -209,12 +211,28 @@ enum Switch {
     Off,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Tooling {
+    On,
+    Off,
+    Ask,
+}
+
 pub fn tools(args: ToolsArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
     if let (Some(switch), Some(name)) = (args.switch, args.name) {
         let tools = &mut chat.settings.tools;
-        tools.switch(&name, switch == Switch::On)?;
+        match switch {
+            Tooling::On | Tooling::Off => tools.switch(&name, switch == Tooling::On)?,
+            Tooling::Ask if chat.settings.approves_all => {
+                bail!("this chat was begun with `--yes`: nothing in it is asked for")
+            }
+            Tooling::Ask => tools.place(&name).map(drop)?,
+        }
+        if switch != Tooling::On {
+            chat.revoke(&name);
+        }
     }
-    ui.tools(&chat.settings.tools)
+    ui.tools(chat)
 }
 
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ use crate::chat::Chat;
 use crate::commands::{Command, Flow, History, Line, OUTSIDE, Shown, interrupt, until_interrupted};
 use crate::conversation::{Status, counted};
 use crate::store::{Hinted, Whom};
-use crate::ui::{Approvals, Live, Ui, Unread, is_dumb};
+use crate::ui::{Live, Ui, Unread, is_dumb};
 use helper::{Continuation, LineHelper};
 use input::{Input, elsewhere, goes_on, parse};
 
@@ -45,8 +45,6 @@ pub struct Repl<'a> {
     pub stream: bool,
     /// What was shown last, which commands may mean.
     pub shown: Shown,
-    /// What tools may do without being asked for.
-    pub approvals: Approvals,
     /// What is typed while nobody reads it.
     pub unread: Unread,
 }
@@ -263,7 +261,7 @@ impl Repl<'_> {
         let watched = self.ui.watched();
         self.unread.hush(true);
         self.space();
-        let mut live = Live::new(self.ui, &mut self.approvals, &mut self.unread);
+        let mut live = Live::new(self.ui, &mut self.unread);
         if !self.stream {
             live.hold();
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Access, Preview, Real, Tool, read, spec};
+use super::{Access, Cover, Preview, Real, Tool, read, spec};
 use crate::conversation::ToolSpec;
 
 /// The most that is read of a file at once, in bytes.
@@ -130,14 +130,16 @@ impl Tool for WriteFile {
         Box::pin(async move {
             let WriteArguments { path, content } = read(arguments)?;
             let real = self.0.writable(&path)?;
-            let always = self
-                .0
-                .acts_by_itself(&real)
-                .then_some("it is hidden, and may run or be obeyed without being called");
+            let cover = match self.0.acts_by_itself(&real) {
+                true => Cover::Call(Some(
+                    "it is hidden, and may run or be obeyed without being called",
+                )),
+                false => Cover::Tool,
+            };
             let text = tokio::task::spawn_blocking(move || difference(&real, &path, &content));
             Ok(Preview {
                 text: text.await??,
-                always,
+                cover,
             })
         })
     }

@@ -3,6 +3,7 @@
 mod access;
 mod clock;
 mod files;
+mod plain;
 mod real;
 mod search;
 mod secrets;
@@ -10,10 +11,11 @@ mod shell;
 mod umask;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -59,14 +61,41 @@ pub type Heard = Arc<dyn Fn(&[u8]) + Send + Sync>;
 pub struct Preview {
     /// Exactly what the call would do.
     pub text: String,
-    /// Why the person is asked even if they have approved the tool for the rest of the chat.
-    pub always: Option<&'static str>,
+    /// What else an approval for the rest of the conversation covers.
+    pub cover: Cover,
+}
+
+/// Is what an approval of a call covers that is given for the rest of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cover {
+    /// Every call of the tool.
+    Tool,
+    /// Commands that begin with this program, or this program and subcommand.
+    Commands(String),
+    /// This very command.
+    Command(String),
+    /// Nothing: each such call is asked for; and why a person should look closely.
+    Call(Option<&'static str>),
+}
+
+impl fmt::Display for Cover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cover::Tool => f.write_str("every call"),
+            Cover::Commands(beginning) => write!(f, "`{beginning} …`"),
+            Cover::Command(command) => write!(f, "`{command}`"),
+            Cover::Call(_) => f.write_str("no other call"),
+        }
+    }
 }
 
 impl Preview {
     /// Returns a preview of a call like any other.
     pub fn of(text: String) -> Preview {
-        Preview { text, always: None }
+        Preview {
+            text,
+            cover: Cover::Tool,
+        }
     }
 }
 
@@ -126,12 +155,16 @@ impl Toolbox {
 
     /// Offers a tool to the model, or no longer does.
     pub fn switch(&mut self, name: &str, on: bool) -> Result<()> {
-        let names: Vec<String> = self.list().map(|(tool, _)| tool.spec().name).collect();
-        let Some(at) = names.iter().position(|known| known == name) else {
-            bail!("there is no tool `{name}`: there are {}", names.join(", "));
-        };
+        let at = self.place(name)?;
         self.0[at].1 = on;
         Ok(())
+    }
+
+    /// Returns the place of the tool of that name, whether it is offered or not.
+    pub fn place(&self, name: &str) -> Result<usize> {
+        let names: Vec<String> = self.list().map(|(tool, _)| tool.spec().name).collect();
+        let at = names.iter().position(|known| known == name);
+        at.with_context(|| format!("there is no tool `{name}`: there are {}", names.join(", ")))
     }
 
     /// Offers these tools and no others.

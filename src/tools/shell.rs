@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-use super::{Access, Heard, Preview, Tool, read, spec, umask};
+use super::{Access, Heard, Preview, Tool, plain, read, spec, umask};
 use crate::conversation::ToolSpec;
 
 /// How much is kept of the beginning and of the end of an output, each, in bytes.
@@ -68,7 +68,10 @@ impl Tool for RunCommand {
             let limit = timeout_s.map_or(String::new(), |seconds| {
                 format!("\n(for {seconds} s at most)")
             });
-            Ok(Preview::of(format!("$ {command}{limit}")))
+            Ok(Preview {
+                text: format!("$ {command}{limit}"),
+                cover: plain::cover(&command),
+            })
         })
     }
 

@@ -1,6 +1,5 @@
 //! The question whether a tool may do what it is about to do.
 
-use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 use std::sync::LazyLock;
 
@@ -14,7 +13,7 @@ use super::theme::{alarm, dim, good, strong, visible};
 use super::{Ui, say};
 use crate::agent::Approval;
 use crate::conversation::{ToolCall, cut};
-use crate::tools::Preview;
+use crate::tools::{Cover, Preview};
 
 /// Previews of more lines or characters than these may push their own beginning off the screen.
 const SCREEN: (usize, usize) = (20, 1500);
@@ -23,47 +22,33 @@ const HEAD: (usize, usize) = (3, 160);
 /// How many empty lines in a row are shown as they are.
 const EMPTY: usize = 5;
 
-/// Holds what needs no question any more.
-#[derive(Debug)]
-pub struct Approvals {
-    /// Every call is approved.
-    all: bool,
-    /// The tools that are approved for the rest of the chat.
-    tools: HashSet<String>,
-}
-
-impl Approvals {
-    /// Approves every call, or none.
-    pub fn new(all: bool) -> Approvals {
-        Approvals {
-            all,
-            tools: HashSet::new(),
-        }
-    }
+/// Shows what a call would do.
+pub fn show(ui: &Ui, preview: &Preview) {
+    say(&format!("{}\n", shown(&preview.text, ui.color_err)));
 }
 
 /// Shows a call and asks whether it may run.
-pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &Preview) -> Approval {
-    let agreed = approvals.tools.contains(&call.name);
-    if approvals.all || (agreed && preview.always.is_none()) {
-        return Approval::Yes;
-    }
+pub fn ask(ui: &Ui, call: &ToolCall, preview: &Preview) -> Approval {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Approval::Nobody;
     }
     let color = ui.color_err;
-    say(&format!("{}\n", shown(&preview.text, color)));
-    if let Some(why) = preview.always {
+    show(ui, preview);
+    if let Cover::Call(Some(why)) = preview.cover {
         say(&format!("{}\n", strong(&format!("careful: {why}"), color)));
     }
+    let name = visible(&call.name);
+    let run = format!("Run {name}?");
+    let always = match &preview.cover {
+        Cover::Tool => "[a]lways in this chat, ".to_owned(),
+        Cover::Commands(_) => format!("[a]lways {} in this chat, ", preview.cover),
+        Cover::Command(_) => "[a]lways this very command in this chat, ".to_owned(),
+        Cover::Call(_) => String::new(),
+    };
+    let choices = format!("[y]es, {always}[n]o, or why not:");
+    let plain = format!("{run} {choices} ");
+    let styled = format!("{} {choices} ", strong(&run, color));
     loop {
-        let run = format!("Run {}?", visible(&call.name));
-        let choices = match preview.always {
-            None => "[y]es, [a]lways in this chat, [n]o, or why not:",
-            Some(_) => "[y]es, [n]o, or why not:",
-        };
-        let plain = format!("{run} {choices} ");
-        let styled = format!("{} {choices} ", strong(&run, color));
         let line = match read(&plain, &styled) {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => return Approval::Interrupt,
@@ -75,15 +60,19 @@ pub fn ask(ui: &Ui, approvals: &mut Approvals, call: &ToolCall, preview: &Previe
         let word = first.trim_end_matches([',', ':', '.', ';']).to_lowercase();
         match word.as_str() {
             "y" | "yes" if reason.is_empty() => return Approval::Yes,
-            "a" | "always" if reason.is_empty() && preview.always.is_none() => {
-                approvals.tools.insert(call.name.clone());
-                return Approval::Yes;
+            "a" | "always" if reason.is_empty() && !always.is_empty() => {
+                let until = format!("until the conversation ends, or `/tools ask {name}`");
+                say(&format!("{}\n", dim(&until, color)));
+                return Approval::Always;
             }
             "n" | "no" => return Approval::No(reason.trim().to_owned()),
             "" => {}
             _ if line.len() > 3 && word != "always" => return Approval::No(line.to_owned()),
             _ => {
-                let letters = preview.always.map_or("y, a or n", |_| "y or n");
+                let letters = match always.is_empty() {
+                    true => "y or n",
+                    false => "y, a or n",
+                };
                 say(&format!("{}\n", dim(&format!("answer {letters}"), color)));
             }
         }

@@ -6,13 +6,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::sessions::Matches;
-use crate::chat::{Ended, Quotes, Resumed};
+use crate::chat::{Chat, Ended, Quotes, Resumed};
 use crate::conversation::Step;
 use crate::store::{
     Around, CycleHit, Fact, Group, Hit, Interaction, Rows, Session, SessionSummary, Stats, User,
 };
 use crate::timeframe::Range;
-use crate::tools::Toolbox;
+use crate::tools::Cover;
 
 fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
@@ -223,12 +223,16 @@ pub fn rows(rows: &Rows) -> Value {
 }
 
 /// Returns the tools.
-pub fn tools(tools: &Toolbox) -> Value {
+pub fn tools(chat: &Chat) -> Value {
+    let tools = chat.settings.tools.list();
     let tools: Vec<Value> = tools
-        .list()
         .map(|(tool, on)| {
             let spec = tool.spec();
-            json!({"name": spec.name, "offered": on, "asks_first": tool.mutates(), "description": spec.description, "parameters": spec.parameters})
+            let approved = chat.approved(&spec.name);
+            let asks = tool.mutates() && !approved.contains(&Cover::Tool);
+            let approved = approved.iter().filter(|_| tool.mutates());
+            let approved: Vec<String> = approved.map(ToString::to_string).collect();
+            json!({"name": spec.name, "offered": on, "asks_first": asks, "approved": approved, "description": spec.description, "parameters": spec.parameters})
         })
         .collect();
     json!({"type": "tools", "count": tools.len(), "tools": tools})

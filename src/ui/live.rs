@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::theme::{dim, fitted, one_line, visible};
 use super::waiting::Waiting;
-use super::{Approvals, Ui, Unread, approval, report, say};
+use super::{Ui, Unread, approval, report, say};
 use crate::agent::{Approval, Frontend, TurnEvent};
 use crate::conversation::{Step, ToolCall, counted};
 use crate::tools::{Heard, Preview, RUN_COMMAND};
@@ -15,7 +15,6 @@ const LONGEST: usize = 200;
 /// Shows a turn while it runs.
 pub struct Live<'u> {
     ui: &'u Ui,
-    approvals: &'u mut Approvals,
     unread: &'u mut Unread,
     /// The sign that nothing has come yet.
     waiting: Option<Waiting>,
@@ -36,10 +35,9 @@ enum Behind {
 
 impl<'u> Live<'u> {
     /// Returns a front end for one turn.
-    pub fn new(ui: &'u Ui, approvals: &'u mut Approvals, unread: &'u mut Unread) -> Live<'u> {
+    pub fn new(ui: &'u Ui, unread: &'u mut Unread) -> Live<'u> {
         Live {
             ui,
-            approvals,
             unread,
             waiting: ui.waiting(),
             behind: Behind::LineEnd,
@@ -211,8 +209,15 @@ impl Frontend for Live<'_> {
         self.end_line();
         // What was typed before the question is no answer to it.
         self.unread.keep();
-        let approval = approval::ask(self.ui, self.approvals, call, preview);
+        let approval = approval::ask(self.ui, call, preview);
         self.wait();
         approval
+    }
+
+    fn approved(&mut self, _call: &ToolCall, preview: &Preview) {
+        if self.ui.watched() {
+            self.end_line();
+            approval::show(self.ui, preview);
+        }
     }
 }

@@ -26,7 +26,6 @@ use std::os::fd::AsFd;
 use anyhow::Result;
 use serde_json::Value;
 
-pub use approval::Approvals;
 pub use json::Names;
 pub use lists::listed;
 pub use live::Live;
@@ -39,11 +38,10 @@ pub use theme::is_dumb;
 pub use theme::{visible, width as columns};
 pub use unread::Unread;
 
-use crate::chat::{Ended, Quotes};
+use crate::chat::{Chat, Ended, Quotes};
 use crate::conversation::Step;
 use crate::store::{self, Around, CycleHit, Fact, Found, Hit, Interaction};
 use crate::timeframe::{BEGINNING, Bound, Range, Zone};
-use crate::tools::Toolbox;
 use theme::Look;
 
 /// Says when to use colour.
@@ -318,12 +316,12 @@ impl Ui {
         draw(&table::facts(facts, self.look))
     }
 
-    /// Shows the tools, and which of them the model is offered.
-    pub fn tools(&self, tools: &Toolbox) -> Result<()> {
+    /// Shows the tools, which of them the model is offered, and what of them is asked for.
+    pub fn tools(&self, chat: &Chat) -> Result<()> {
         if self.json {
-            return self.print_json(&json::tools(tools));
+            return self.print_json(&json::tools(chat));
         }
-        draw(&table::tools(tools, self.look))
+        draw(&table::tools(chat, self.look))
     }
 
     /// Shows the interactions of a window of time.

@@ -9,10 +9,10 @@ use super::json::Names;
 use super::list::{List, said};
 use super::report::{milliseconds, moment, time};
 use super::theme::{Look, bytes, one_line};
-use crate::chat::Quotes;
+use crate::chat::{Chat, Quotes};
 use crate::conversation::{self, short_id};
 use crate::store::{CycleHit, Fact, Group, Interaction, Rows, Stats, User};
-use crate::tools::Toolbox;
+use crate::tools::Cover;
 
 /// Cuts a text to one line of at most `longest` characters.
 pub fn cut(text: &str, longest: usize) -> String {
@@ -170,14 +170,25 @@ fn text(value: &Value) -> String {
 }
 
 /// Draws the tools.
-pub fn tools(tools: &Toolbox, look: Look) -> String {
+pub fn tools(chat: &Chat, look: Look) -> String {
     let mut table = table(&["tool", "", "", "what it does"], look);
-    for (tool, on) in tools.list() {
+    for (tool, on) in chat.settings.tools.list() {
         let spec = tool.spec();
+        let approved = chat.approved(&spec.name);
+        let asks = match (tool.mutates(), approved.contains(&Cover::Tool)) {
+            (false, _) => String::new(),
+            (true, true) => "approved".to_owned(),
+            (true, false) if approved.is_empty() => "asks first".to_owned(),
+            (true, false) => {
+                let approved = approved.iter().map(|cover| cut(&cover.to_string(), 60));
+                let approved: Vec<String> = approved.collect();
+                format!("asks first, but for {}", approved.join(", "))
+            }
+        };
         table.add_row([
             Cell::new(one_line(&spec.name)),
             Cell::new(if on { "on" } else { "off" }),
-            Cell::new(if tool.mutates() { "asks first" } else { "" }),
+            Cell::new(asks),
             Cell::new(one_line(&spec.description)),
         ]);
     }

@@ -12,6 +12,7 @@ mod tidy;
 
 mod agent;
 mod answers;
+mod approvals;
 mod behind;
 mod beside;
 mod claude_code;

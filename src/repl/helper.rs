@@ -1,16 +1,24 @@
-//! What rustyline asks while a line is typed: completion, hints, colour, whether the line is complete, and what Enter does.
+//! What rustyline asks while a line is typed: completion, hints, colour, whether the line is complete, and what keys do.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::OwoColorize;
 use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, RepeatCount};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, KeyCode, KeyEvent,
+    Modifiers, RepeatCount,
+};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 use super::input::{continued, is_open};
 use crate::commands;
+use crate::ui::visible;
 
 /// Helps while a line is typed.
 #[derive(Helper)]
@@ -18,24 +26,58 @@ pub struct LineHelper {
     hinter: HistoryHinter,
     commands: &'static [String],
     color: bool,
+    keys: Keys,
+    /// How wide the prompt is, and the terminal.
+    pub room: (usize, usize),
 }
 
 impl LineHelper {
     /// Returns a helper; `color` says whether it may colour what is typed.
-    pub fn new(color: bool) -> LineHelper {
+    pub fn new(color: bool, keys: Keys) -> LineHelper {
         LineHelper {
             hinter: HistoryHinter::new(),
             commands: commands::names(),
             color,
+            keys,
+            room: (0, 0),
         }
     }
 }
 
-/// Is what stands dim behind the cursor.
+/// Is what stands dim behind the cursor: how a line went on that begins as the one that is typed, or that it is open.
 pub struct Ghost {
+    /// What is shown of it: one line, and never a second row of the terminal.
     shown: String,
     /// What the right arrow makes of it.
     whole: Option<String>,
+}
+
+impl Ghost {
+    /// Returns a hint for what is typed, where the rest of the row has room for one.
+    fn new(whole: String, typed: &str, (prompt, terminal): (usize, usize)) -> Option<Ghost> {
+        let before = match typed.rsplit_once('\n') {
+            Some((_, last)) => visible(last).width(),
+            None => prompt + visible(typed).width(),
+        };
+        // An ellipsis takes a column, and so does the cursor behind it.
+        let room = terminal.checked_sub(before.checked_rem(terminal)? + 2)?;
+        let line = whole.lines().next().unwrap_or_default().trim_end();
+        let line = visible(line).replace('\t', " ");
+        let mut shown = String::new();
+        for grapheme in line.graphemes(true) {
+            if shown.width() + grapheme.width() > room {
+                break;
+            }
+            shown.push_str(grapheme);
+        }
+        if shown.len() < line.len() || whole.trim_end().contains('\n') {
+            shown.push('…');
+        }
+        Some(Ghost {
+            shown,
+            whole: Some(whole),
+        })
+    }
 }
 
 impl Hint for Ghost {
@@ -53,10 +95,7 @@ impl Hinter for LineHelper {
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Ghost> {
         if let Some(whole) = self.hinter.hint(line, pos, context) {
-            return Some(Ghost {
-                shown: whole.clone(),
-                whole: Some(whole),
-            });
+            return Ghost::new(whole, line, self.room);
         }
         // Enter does not send what is open, and a new line waits for something.
         let goes_on = pos == line.len() && (is_open(line) || line.ends_with('\n'));
@@ -77,7 +116,9 @@ impl Completer for LineHelper {
         _context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..pos];
-        if let Some(before) = continued(typed) {
+        if let Some(before) = continued(typed)
+            && self.keys.joins(line, pos)
+        {
             return Ok((before.len(), vec!["\n".to_owned()]));
         }
         if !typed.starts_with('/') || typed.contains(char::is_whitespace) {
@@ -127,17 +168,91 @@ impl Validator for LineHelper {
     }
 }
 
-/// Is what Enter does after a `\`: it is completed to a line break. So the line breaks of what is pasted are never looked at.
-pub struct Continuation;
+/// Knows what keys have done to the line that is typed.
+#[derive(Clone, Default)]
+pub struct Keys(Arc<State>);
 
-impl ConditionalEventHandler for Continuation {
+#[derive(Default)]
+struct State {
+    /// Whether the last `\` was typed; what is pasted is text.
+    typed: AtomicBool,
+    interrupted: AtomicBool,
+}
+
+impl Keys {
+    /// Returns the keys that it wants to hear of.
+    pub fn heard() -> [KeyEvent; 4] {
+        [
+            KeyEvent(KeyCode::Enter, Modifiers::NONE),
+            KeyEvent::ctrl('C'),
+            KeyEvent(KeyCode::Char('\\'), Modifiers::NONE),
+            KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE),
+        ]
+    }
+
+    /// Returns whether Ctrl-C has ended the line that was just read.
+    pub fn interrupted(&self) -> bool {
+        self.0.interrupted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns whether a `\` before the cursor was typed to join the next line.
+    fn joins(&self, line: &str, pos: usize) -> bool {
+        pos == line.len() && self.0.typed.load(Ordering::Relaxed)
+    }
+}
+
+impl ConditionalEventHandler for Keys {
     fn handle(
         &self,
-        _event: &Event,
+        event: &Event,
         _count: RepeatCount,
         _positive: bool,
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
-        continued(&context.line()[..context.pos()]).map(|_| Cmd::Complete)
+        let (line, pos) = (context.line(), context.pos());
+        // A line that is accepted loses its hint, one that is interrupted does not.
+        let ends = event.get(0) == Some(&KeyEvent::ctrl('C')) && context.has_hint();
+        self.0.interrupted.store(ends, Ordering::Relaxed);
+        if ends {
+            return Some(Cmd::AcceptLine);
+        }
+        match event.get(0)?.0 {
+            KeyCode::Char('\\') => self.0.typed.store(true, Ordering::Relaxed),
+            KeyCode::BracketedPasteStart => self.0.typed.store(false, Ordering::Relaxed),
+            KeyCode::Char('C') => {}
+            // It is completed to a line break. So the line breaks of what is pasted are never looked at.
+            _ if self.joins(line, pos) => return continued(line).map(|_| Cmd::Complete),
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(typed: &str, whole: &str, room: (usize, usize), expected: Option<&str>) {
+        let ghost = Ghost::new(whole.to_owned(), typed, room);
+        assert_eq!(ghost.as_ref().map(Hint::display), expected);
+        assert_eq!(
+            ghost.as_ref().and_then(Hint::completion),
+            expected.map(|_| whole)
+        );
+    }
+
+    #[test]
+    fn a_hint_fits_into_the_row() {
+        check("fn", " main() {\n}", (4, 50), Some(" main() {…"));
+        check("one", " two\n", (4, 50), Some(" two"));
+        check("one", "\ntwo", (4, 50), Some("…"));
+        check("ab", "cdefghij", (4, 10), Some("cd…"));
+        check("ab", "東京都", (4, 10), Some("東…"));
+        check("abcdefghij", "kl", (4, 10), Some("kl"));
+        check("x\nab", "cdefghij", (4, 10), Some("cdefgh…"));
+        check("abcd", "e", (5, 10), None);
+        check("ab", "c\td\x1b[2J", (4, 50), Some("c d␛[2J"));
+        check("ab", "c", (4, 0), None);
     }
 }

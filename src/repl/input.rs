@@ -26,13 +26,12 @@ pub fn parse(text: &str) -> Input {
         }
         return Input::Command(words(line, takes_phrases(name)));
     }
-    // Before anything else the second slash is meant: `// like this`.
-    let escaped = line.strip_prefix('/').filter(|rest| {
-        let mut rest = rest.chars();
-        rest.next() == Some('/') && rest.next().is_some_and(char::is_alphabetic)
-    });
-    if let Some(escaped) = escaped {
-        return Input::Message(escaped.to_owned());
+    // A second slash has what would be a command said to the model; before anything else it is meant: `//TODO`.
+    if let Some((before, after)) = text.split_once('/')
+        && before.trim().is_empty()
+        && is_command(after)
+    {
+        return Input::Message(ended(&format!("{before}{after}")));
     }
     let quoted = line
         .strip_prefix("\"\"\"")
@@ -40,8 +39,13 @@ pub fn parse(text: &str) -> Input {
     match quoted {
         Some(quoted) if quoted.trim().is_empty() => Input::Blank,
         Some(quoted) => Input::Message(without_marks(quoted).to_owned()),
-        None => Input::Message(line.to_owned()),
+        None => Input::Message(ended(text)),
     }
+}
+
+/// Returns a text without the line breaks that end it; its indentation is its own.
+fn ended(text: &str) -> String {
+    text.trim_end_matches(['\r', '\n']).to_owned()
 }
 
 /// Returns what stands between the line of an opening mark and that of the closing one.
@@ -271,6 +275,12 @@ mod tests {
         message("// returns the sum", "// returns the sum");
         message("/// a comment", "/// a comment");
         message("//", "//");
+        message("//TODO: is\n//this right?", "//TODO: is\n//this right?");
+        message(
+            "    def f():\n        return 1\r\n",
+            "    def f():\n        return 1",
+        );
+        message("  //search me ", "  /search me ");
         message("\"\"\"\n/search\n\nx\n\"\"\"", "/search\n\nx");
         message("\"\"\"\r\n\n  x\n\n\"\"\"", "\n  x\n");
         assert_eq!(parse(" \t\r\n"), Input::Blank);

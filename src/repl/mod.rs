@@ -13,13 +13,14 @@ use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Cmd, CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
 use tokio::runtime::Runtime;
+use unicode_width::UnicodeWidthStr;
 
 use crate::chat::Chat;
 use crate::commands::{Command, Flow, History, Line, OUTSIDE, Shown, interrupt, until_interrupted};
 use crate::conversation::{Status, counted};
 use crate::store::{Hinted, Whom};
 use crate::ui::{Live, Ui, Unread, is_dumb};
-use helper::{Continuation, LineHelper};
+use helper::{Keys, LineHelper};
 use input::{Input, elsewhere, goes_on, parse};
 
 pub use piped::message;
@@ -66,12 +67,16 @@ impl Repl<'_> {
             .max_history_size(usize::MAX)?
             .build();
         let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
-        editor.set_helper(Some(LineHelper::new(self.ui.colored())));
-        let enter = |modifiers| KeyEvent(KeyCode::Enter, modifiers);
-        let continuation = EventHandler::Conditional(Box::new(Continuation));
-        editor.bind_sequence(enter(Modifiers::NONE), continuation);
-        for key in [enter(Modifiers::ALT), KeyEvent::ctrl('J')] {
+        let keys = Keys::default();
+        editor.set_helper(Some(LineHelper::new(self.ui.colored(), keys.clone())));
+        for key in [
+            KeyEvent(KeyCode::Enter, Modifiers::ALT),
+            KeyEvent::ctrl('J'),
+        ] {
             editor.bind_sequence(key, Cmd::Newline);
+        }
+        for key in Keys::heard() {
+            editor.bind_sequence(key, EventHandler::Conditional(Box::new(keys.clone())));
         }
         // Keys have no bindings there, and lines come as they do from a pipe.
         let is_dumb = is_dumb();
@@ -83,9 +88,14 @@ impl Repl<'_> {
         loop {
             let model = &self.chat.settings.model;
             let prompt = self.ui.prompt(model, self.chat.is_private());
+            let columns = editor.dimensions().map_or(0, |(columns, _)| columns.into());
+            if let Some(helper) = editor.helper_mut() {
+                helper.room = (prompt.0.width(), columns);
+            }
             self.ui.notices(&self.chat.memory.backlog.troubles());
             let typed = self.unread.rest();
             match editor.readline_with_initial(&prompt, (&typed, "")) {
+                Ok(_) if keys.interrupted() => {}
                 Ok(mut line) => {
                     if is_dumb {
                         let lines = std::mem::take(&mut line);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::Home;
+use crate::harness::{Home, wait_until};
 use crate::server::{self, Chunk, Reply, Server};
 
 #[test]
@@ -163,6 +163,12 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
             "```sh\rcargo run \\\r  -q\r```",
             "<```sh|cargo run \\|  -q|```>",
         ),
+        (
+            "\x1b[200~    def f():\r        return 1 \\\r            + 2\r\x1b[201~",
+            "<    def f():|        return 1 \\|            + 2>",
+        ),
+        // What is pasted goes on, too, and keeps its `\`.
+        ("\x1b[200~RUN a \\\x1b[201~\r  && b", "<RUN a \\|  && b>"),
     ] {
         terminal.wait_for("llama3.2:latest › ");
         terminal.type_keys(&format!("{typed}\r"));
@@ -181,6 +187,48 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
     terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("one \\\rtwo\r");
     terminal.wait_for("<one |two>");
+}
+
+#[test]
+fn a_hint_is_one_line_and_leaves_with_the_line() {
+    let server = server::ollama(|question| format!("<{}>", question.replace('\n', "|")));
+    let home = Home::new();
+    let long = "z".repeat(300);
+    let history = format!("#V2\nfirst {long}\nfn main() {{\\n    hidden();\\n}}\n");
+    std::fs::write(home.path().join("history.txt"), history).unwrap();
+    let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
+    terminal.wait_for("llama3.2:latest> ");
+    terminal.type_keys("fn");
+    terminal.wait_for(" main() {…");
+    let before = terminal.screen().len();
+    terminal.type_keys("\x03");
+    // The line is drawn once more, and then comes the next prompt.
+    let drawn = || {
+        terminal.screen()[before..]
+            .matches("llama3.2:latest> ")
+            .count()
+    };
+    wait_until("the prompt is back", || drawn() == 2);
+    let after = &terminal.screen()[before..];
+    assert!(
+        after.contains("fn\r") && !after.contains("main"),
+        "{after:?}"
+    );
+    terminal.type_keys("fi");
+    terminal.wait_for("zzz…");
+    assert!(!terminal.screen().contains(&"z".repeat(100)));
+    terminal.type_keys("\x15fn\x1b[C\r");
+    // It is taken whole, and what was interrupted was never sent.
+    terminal.wait_for("<fn main() {|    hidden();|}>");
+    terminal.wait_for("llama3.2:latest> ");
+    assert_eq!(
+        server
+            .requests()
+            .iter()
+            .filter(|(line, _)| line.ends_with("/api/chat"))
+            .count(),
+        1
+    );
 }
 
 // Finding L13.

@@ -110,7 +110,7 @@ fn explained(hit: &Hit) -> Option<String> {
     own.extend(parts.meaning().map(|alike| format!("meaning {alike:.2}")));
     own.extend(parts.share.map(|share| format!("words {share:.2}")));
     let mut text = format!("{:.2} by itself ({})", parts.own(), own.join(", "));
-    if parts.conversation > parts.own() {
+    if parts.conversation > parts.own() + 0.005 {
         text.push_str(&format!(
             ", {:.2} the best of its conversation",
             parts.conversation

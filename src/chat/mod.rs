@@ -313,7 +313,6 @@ impl Chat {
         self.memory.know(named);
         transcript.close();
         self.note_ways(&transcript);
-        self.remember(&transcript);
 
         let exchange = Exchange {
             query: query.to_owned(),
@@ -352,17 +351,6 @@ impl Chat {
             failure,
             window,
         })
-    }
-
-    /// Remembers for later turns what one has taught about the model.
-    fn remember(&mut self, transcript: &Transcript) {
-        self.live.left_out = self.live.left_out.max(transcript.left_out);
-        if let Some(style) = transcript.style {
-            self.styles.insert(self.settings.model.clone(), style);
-        }
-        if let Some(window) = transcript.window {
-            self.windows.insert(self.settings.model.clone(), window);
-        }
     }
 
     fn agent(&self) -> Agent {

@@ -216,8 +216,10 @@ impl Frontend for Live<'_> {
 
     fn approved(&mut self, _call: &ToolCall, preview: &Preview) {
         if self.ui.watched() {
+            self.waiting = None;
             self.end_line();
             approval::show(self.ui, preview);
+            self.wait();
         }
     }
 }

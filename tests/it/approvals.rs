@@ -11,7 +11,7 @@ use crate::scripted::{self, Said, calls};
 #[track_caller]
 fn turn(terminal: &mut Terminal, question: &str, keys: &str, said: &str) -> String {
     let before = terminal.screen().len();
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("go\r");
     if !question.is_empty() {
         terminal.wait_for(question);
@@ -66,27 +66,27 @@ fn what_is_approved_for_later_is_narrow_and_ends_with_the_conversation() {
         "{shown}"
     );
     assert_eq!(fs::read_to_string(&poem).unwrap(), "green\n");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/tools\r");
     terminal.wait_for("on  approved");
     terminal.wait_for("asks first, but for");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/tools ask run_command\r");
     terminal.wait_for("on  asks first  ");
     turn(&mut terminal, ECHO, "a\r", said[7]);
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/tools off run_command\r");
     terminal.wait_for("current_time");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/tools on run_command\r");
     terminal.wait_for("current_time");
     turn(&mut terminal, ECHO, "y\r", said[8]);
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("/new\r");
     terminal.wait_for("session: ");
     turn(&mut terminal, ANY, "n\r", said[9]);
     assert_eq!(fs::read_to_string(&poem).unwrap(), "green\n");
-    terminal.wait_for("> ");
+    terminal.wait_for("› ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.exit_status(), 0);
 }

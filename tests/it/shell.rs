@@ -197,7 +197,7 @@ fn a_hint_is_one_line_and_leaves_with_the_line() {
     let history = format!("#V2\nfirst {long}\nfn main() {{\\n    hidden();\\n}}\n");
     std::fs::write(home.path().join("history.txt"), history).unwrap();
     let mut terminal = home.terminal(&["chat", "--base-url", &server.url]);
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     terminal.type_keys("fn");
     terminal.wait_for(" main() {…");
     let before = terminal.screen().len();
@@ -205,7 +205,7 @@ fn a_hint_is_one_line_and_leaves_with_the_line() {
     // The line is drawn once more, and then comes the next prompt.
     let drawn = || {
         terminal.screen()[before..]
-            .matches("llama3.2:latest> ")
+            .matches("llama3.2:latest › ")
             .count()
     };
     wait_until("the prompt is back", || drawn() == 2);
@@ -220,7 +220,7 @@ fn a_hint_is_one_line_and_leaves_with_the_line() {
     terminal.type_keys("\x15fn\x1b[C\r");
     // It is taken whole, and what was interrupted was never sent.
     terminal.wait_for("<fn main() {|    hidden();|}>");
-    terminal.wait_for("llama3.2:latest> ");
+    terminal.wait_for("llama3.2:latest › ");
     assert_eq!(
         server
             .requests()

@@ -93,7 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
     // Who asks for JSON gets it, however little is understood of the rest.
     let mut flags = arguments.iter().take_while(|word| *word != "--");
-    let json = flags.any(|word| word == "--json");
+    let json = flags.any(|word| word.as_encoded_bytes().starts_with(b"--json"));
     let ui = Ui::new(json, Color::Auto, Zone::default());
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     // When nobody reads it there is nobody to tell.

@@ -50,10 +50,11 @@ pub fn drawn(table: &Table, look: Look) -> String {
         return lines(&table);
     }
     let headings: Vec<String> = table.header().map(contents).unwrap_or_default();
+    let is_text = last > NARROWEST;
     let mut blocks = empty(look);
     for row in table.row_iter() {
         let mut cells = contents(row);
-        let text = cells.pop().filter(|text| !text.is_empty());
+        let text = cells.pop_if(|_| is_text).filter(|text| !text.is_empty());
         let named = cells
             .iter()
             .zip(&headings)

@@ -219,7 +219,7 @@ pub fn questions(interactions: &[Interaction], look: Look) -> String {
             Cell::new(time(interaction, look.zone)).add_attribute(Attribute::Dim),
             Cell::new(short_id(&interaction.session_id)),
             Cell::new(short_id(&interaction.interaction_id)),
-            Cell::new(cut(&interaction.query, look.width())),
+            Cell::new(cut(&interaction.query, 2 * look.width())),
         ]);
     }
     drawn(&table, look)

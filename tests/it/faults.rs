@@ -69,6 +69,10 @@ fn wrong_usage_exits_with_2_and_a_suggestion() {
             "unexpected argument '--limt' found",
         ),
         (&["--json"], "say what to do"),
+        (
+            &["--json=1", "users"],
+            "unexpected value '1' for '--json' found; no more were expected",
+        ),
     ] {
         let run = home.allm().args(args.iter().copied()).run().fails(2);
         assert_eq!(run.json()[0]["error"], told, "{args:?}");

@@ -38,7 +38,7 @@ pub struct Args {
     )]
     mode: Mode,
     /// Show what scores less, or only what scores more (-1 to 1)
-    #[arg(long, value_name = "X", value_parser = within(-1.0..=1.0), allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = within(-1.0_f32..=1.0), allow_negative_numbers = true)]
     min_score: Option<f32>,
     /// Say what each score is made of
     #[arg(long)]

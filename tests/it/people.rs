@@ -83,6 +83,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         format!("/facts {session}"),
         format!("/recall {interaction}"),
         "/search bread --context 9".to_owned(),
+        format!("/search bread --session {session}"),
         "/export".to_owned(),
         format!("/forget {interaction} --dry-run"),
         "/forget --match zanzibar --dry-run".to_owned(),
@@ -94,6 +95,8 @@ fn no_command_shows_anyone_the_rows_of_another() {
     // Whoever adds a command that reads adds it here.
     let silent = [
         "/model",
+        "/provider",
+        "/config",
         "/system",
         "/temperature",
         "/max-tokens",

@@ -100,7 +100,8 @@ fn a_conversation_keeps_to_the_window_that_the_server_tells() {
         assert_eq!(sent.len(), 11, "one was refused");
         assert!(kind == "openai" || sent[0]["options"]["num_ctx"] == 4096);
         let asked = server.requests().len() - sent.len();
-        assert!(asked <= 2, "asked {asked} times");
+        // Once for the list that shows whether there is such a model.
+        assert!(asked <= 3, "asked {asked} times");
     }
 }
 

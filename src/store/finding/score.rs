@@ -20,7 +20,7 @@ const HALF: f32 = 0.5;
 const ALIKE_UNKNOWN: f32 = 0.3;
 /// Of a query that names something the history never mentions, only what is as similar as this stays, or shares as much.
 const ALIKE_UNNAMED: f32 = 0.48;
-const SHARE_UNNAMED: f32 = 0.3;
+const SHARE_UNNAMED: f32 = 0.35;
 /// The words alone are worth it from here on.
 const SHARE: f32 = 0.1;
 /// What is so much poorer than the best is noise beside it.

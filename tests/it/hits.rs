@@ -67,7 +67,7 @@ fn a_number_names_the_row_of_the_last_list() {
         "/show 1",
         "/show #2",
         "/show 3",
-        "/search locks --min-score 2",
+        "/search locks --min-score 1",
         "/context 0",
         "/recall 1 2",
         "/similar 1 --limit 3",
@@ -250,7 +250,7 @@ fn a_hit_comes_with_what_was_said_around_it_and_a_conversation_with_where_it_was
     let row = resumed.stdout.lines().nth(1).unwrap();
     assert!(row.trim_start().starts_with("1  20"), "{}", resumed.stdout);
     let title = format!(
-        "going on after 3 turns: {}\n> {}\n",
+        "going on after 3 turns: {}\n› {}\n",
         DATABASE[0], DATABASE[2]
     );
     let left = resumed.stderr.split_once(&title).unwrap().1;

@@ -107,7 +107,7 @@ fn a_chat_begins_by_itself_and_words_of_other_shells_are_not_said_to_the_model()
     let home = Home::new();
     let at = [("OLLAMA_HOST", server.url.as_str())];
     let mut terminal = home.terminal_with(&[], &at);
-    terminal.wait_for("/help lists the commands");
+    terminal.wait_for("› ");
     for (typed, said) in [
         ("exit", "`/quit` is the command"),
         ("?", "`/help` is the command"),

@@ -303,7 +303,7 @@ fn what_no_server_should_send_is_survived() {
             "{what}: {}",
             output.stderr
         );
-        let stored = home.allm().args(["last", "--json"]).ok_json().to_string();
+        let stored = home.allm().args(["show", "--json"]).ok_json().to_string();
         assert!(
             stored.contains("interaction_id"),
             "{what}: {}",

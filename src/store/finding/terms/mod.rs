@@ -38,7 +38,7 @@ pub struct Terms {
     /// What names something: has a capital or a digit.
     names: HashSet<String>,
     /// What words are marked by where they are found: not only within a phrase.
-    marked: HashSet<String>,
+    marked: Vec<Word>,
     times: Vec<Named>,
     zone: Zone,
 }
@@ -142,11 +142,7 @@ impl Terms {
             (text.chars().nth(1).is_some() || !runs.iter().any(is_part))
                 && (phrases.is_empty() || !quoted_parts(&ends).any(|at| is_quoted(&at)))
         };
-        let mut marked = HashSet::new();
-        for word in kept.into_iter().filter(is_marked) {
-            marked.insert(word.key);
-            marked.extend(keys(word.parts));
-        }
+        let marked = kept.into_iter().filter(is_marked).collect();
         Terms {
             text: asked.join(" "),
             words: all,
@@ -195,7 +191,17 @@ impl Terms {
 
     /// Returns what of a text is looked for, in bytes.
     pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
-        marks(text, &self.phrases, |key| self.marked.contains(key))
+        let there = keys(words(text));
+        // Where an identifier is as a whole, its parts elsewhere are other words.
+        let asked = self
+            .marked
+            .iter()
+            .flat_map(|word| match there.contains(&word.key) {
+                true => HashSet::from([word.key.clone()]),
+                false => keys(word.parts.clone()),
+            });
+        let asked: HashSet<String> = asked.collect();
+        marks(text, &self.phrases, |key| asked.contains(key))
     }
 
     /// Compares a passage with the query.

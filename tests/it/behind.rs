@@ -231,6 +231,9 @@ fn calls_and_stalls() -> Server {
         if request.path == "/api/show" {
             return Reply::json(200, &json!({"capabilities": ["tools"]}));
         }
+        if request.path != "/api/chat" {
+            return Reply::json(404, &json!({"error": "not found"}));
+        }
         let said = match asked.fetch_add(1, Ordering::SeqCst) {
             0 => Said::Text("An answer."),
             1 => scripted::calls("list_files", json!({"path": "."})),

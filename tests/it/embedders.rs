@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use allm::embedder::{Lazy, Source};
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, project};
 use crate::server;
 
 /// The models that `make.py` has made, and what `allm doctor` says of each.
@@ -31,7 +31,7 @@ const MODELS: [(&str, &str); 4] = [
 ];
 
 fn fixture(name: &str) -> PathBuf {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/embedders");
+    let fixtures = project().join("tests/fixtures/embedders");
     fixtures.join(name)
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use allm::embedder::{Lazy, Source};
 use serde_json::Value;
 
-use crate::harness::Home;
+use crate::harness::{Home, project};
 use crate::server::{self, Reply, Server};
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -108,7 +108,7 @@ fn tiny_model(folder: &Path) {
         put(format!("{name}.bias"), &shape[..1]);
     }
     candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/all-MiniLM-L6-v2");
+    let assets = project().join("assets/all-MiniLM-L6-v2");
     std::fs::copy(assets.join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
     let config = std::fs::read_to_string(assets.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();
@@ -375,7 +375,7 @@ fn another_model_makes_all_vectors_anew() {
 #[test]
 fn plain_cargo_finds_a_protoc_without_one_on_the_path() {
     // The wrapper is what LanceDB's build scripts call. An empty PATH but for a shell's own tools hides a protoc of the system.
-    let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/protoc");
+    let wrapper = project().join(".cargo/protoc");
     let tools = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/bin/uname", tools.path().join("uname")).unwrap();
     let mut command = Command::new("/bin/sh");

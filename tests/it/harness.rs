@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +20,11 @@ const BINARY: &str = env!("CARGO_BIN_EXE_allm");
 /// The longest that a run may take.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 pub const PAUSE: Duration = Duration::from_millis(10);
+
+/// Returns the folder of the project. It is asked for when a test runs: what was built in one copy of it may run in another.
+pub fn project() -> PathBuf {
+    std::env::current_dir().expect("cargo runs tests in the folder of the package")
+}
 
 /// Says something about a test to whoever runs it, also where it passes.
 pub fn say(text: &str) {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, project};
 
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/histories")
+    project().join("tests/fixtures/histories")
 }
 
 /// Returns all that is stored, oldest first.

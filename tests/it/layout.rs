@@ -12,7 +12,7 @@ use lancedb::arrow::arrow_schema::{DataType, Field, Schema};
 use lancedb::table::NewColumnTransform;
 use serde_json::{Value, json};
 
-use crate::harness::Home;
+use crate::harness::{Home, project};
 
 const TABLES: [(&str, &str); 5] = [
     ("users", "user_id"),
@@ -32,10 +32,7 @@ const NEW: [&str; 5] = [
 /// Returns a home with a store that the first program has written: nine turns, with tools, a recall, Japanese and one that was killed.
 fn first_round() -> Home {
     let home = Home::new();
-    let store = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/first-round.zip"
-    );
+    let store = project().join("tests/fixtures/first-round.zip");
     let mut archive = zip::ZipArchive::new(File::open(store).unwrap()).unwrap();
     archive.extract(home.path()).unwrap();
     home

@@ -117,6 +117,8 @@ fn a_chat_begins_by_itself_and_words_of_other_shells_are_not_said_to_the_model()
     }
     terminal.type_keys("\"\"\"exit\"\"\"\r");
     terminal.wait_for("<exit>");
+    // What is typed before the prompt is back waits there.
+    terminal.wait_for("› ");
     terminal.type_keys("/quit\r");
     assert_eq!(terminal.exit_status(), 0, "{}", terminal.screen());
     // Through a pipe it is a line like any other.

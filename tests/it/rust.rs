@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::harness::project;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Holds a Rust file, and its tokens in a row: brackets are tokens, too.
@@ -62,7 +63,7 @@ impl Source {
         }
         // What an inline module takes from its file names no other one.
         let exists = |name: &String| {
-            let path = root().join("src").join(name);
+            let path = project().join("src").join(name);
             path.is_dir() || path.with_extension("rs").is_file() || name == "mutate"
         };
         imports.retain(|(_, path)| path.first().is_some_and(exists));
@@ -163,9 +164,4 @@ pub fn names(path: &Path) -> Vec<String> {
     path.iter()
         .map(|name| name.to_string_lossy().into_owned())
         .collect()
-}
-
-/// Returns the folder of the repository.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

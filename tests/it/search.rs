@@ -1,18 +1,16 @@
 //! Finding by meaning and by words: how good it is, phrases, honest scores, duplicates, and what is broken.
 
-use std::path::Path;
-
 use allm::embedder::{Embedder, Lazy, Source};
 use allm::store::{Filter, Mode, Options, Scope, SearchQuery, Store};
 use serde_json::{Value, json};
 
 use crate::evaluation::Evaluation;
-use crate::harness::Home;
+use crate::harness::{Home, project};
 use crate::server;
 
 #[tokio::test]
 async fn search_stays_as_good_as_it_was() {
-    let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eval");
+    let set = project().join("tests/fixtures/eval");
     let home = tempfile::tempdir().unwrap();
     let evaluation = Evaluation::new(&set, home.path()).await.unwrap();
     let free = evaluation.run(Mode::Hybrid, Some(-1.0)).await.unwrap();

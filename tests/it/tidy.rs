@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::rust::{Source, names, root};
+use super::rust::{Source, names};
+use crate::harness::project;
 
 /// What the top level of the repository may hold.
 const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src tests assets README.md LICENSE-MIT LICENSE-APACHE \
@@ -162,7 +163,7 @@ fn filters_are_expressions_and_not_formatted_text() {
 #[test]
 fn top_level_holds_only_what_belongs_there() {
     let mut faults = Vec::new();
-    for entry in fs::read_dir(root()).expect("the repository can be listed") {
+    for entry in fs::read_dir(project()).expect("the repository can be listed") {
         let name = entry.expect("an entry can be read").file_name();
         let name = name.to_string_lossy();
         if !TOP_LEVEL.split_whitespace().any(|known| known == name) {
@@ -174,7 +175,7 @@ fn top_level_holds_only_what_belongs_there() {
 
 #[test]
 fn readme_lists_the_commands_as_help_does() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md can be read");
+    let readme = fs::read_to_string(project().join("README.md")).expect("README.md can be read");
     let name = |usage: &str| usage.split([' ', '`']).next().map(str::to_owned);
     let mut table = allm::commands::table();
     let mut faults = Vec::new();
@@ -259,7 +260,7 @@ fn report(faults: &[String]) {
 
 /// Reads the map in a file's first comment: what stands on which level.
 fn map(path: &str) -> HashMap<String, usize> {
-    let text = fs::read_to_string(root().join(path)).expect("a file with a map can be read");
+    let text = fs::read_to_string(project().join(path)).expect("a file with a map can be read");
     let drawn = text.split("```").nth(1).expect("a map is drawn in a block");
     let mut map = HashMap::new();
     for line in drawn.lines().filter_map(|line| line.strip_prefix("//!")) {
@@ -279,14 +280,16 @@ fn everything() -> Vec<Source> {
 /// Reads every Rust file below a folder of the repository, sorted by path.
 fn sources(folder: &str) -> Vec<Source> {
     let mut files = Vec::new();
-    let mut paths = vec![root().join(folder)];
+    let mut paths = vec![project().join(folder)];
     while let Some(path) = paths.pop() {
         if path.is_dir() {
             let entries = fs::read_dir(&path).expect("a folder of the tree can be listed");
             paths.extend(entries.map(|entry| entry.expect("an entry can be read").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a source file is text");
-            let path = path.strip_prefix(root()).expect("it lies below the root");
+            let path = path
+                .strip_prefix(project())
+                .expect("it lies below the root");
             files.push(Source::new(path.to_owned(), text));
         }
     }

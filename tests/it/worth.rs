@@ -1,16 +1,14 @@
 //! What a search shows: what is worth it and no more, by words as people type them, and why.
 
-use std::path::Path;
-
 use allm::store::Mode;
 use serde_json::{Value, json};
 
 use crate::evaluation::Evaluation;
-use crate::harness::Home;
+use crate::harness::{Home, project};
 
 #[tokio::test]
 async fn the_turn_that_answers_is_found_in_a_long_talk() {
-    let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/talk");
+    let set = project().join("tests/fixtures/talk");
     let home = tempfile::tempdir().unwrap();
     let talk = Evaluation::new(&set, home.path()).await.unwrap();
     let free = talk.run(Mode::Hybrid, Some(0.0)).await.unwrap();

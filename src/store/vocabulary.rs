@@ -33,16 +33,6 @@ pub struct Word {
     pub parts: Vec<Word>,
 }
 
-impl Word {
-    /// Calls `take` with the key of the word, and with those of its parts.
-    pub fn each_key(self, take: &mut impl FnMut(String)) {
-        take(self.key);
-        for part in self.parts {
-            part.each_key(take);
-        }
-    }
-}
-
 /// Returns the words of a text in order. What has no blanks between its words is told apart by its characters and their pairs.
 pub fn words(text: &str) -> Vec<Word> {
     let (mut words, mut from) = (Vec::new(), 0);
@@ -59,9 +49,8 @@ pub fn words(text: &str) -> Vec<Word> {
 pub fn keys(words: Vec<Word>) -> HashSet<String> {
     let mut keys = HashSet::new();
     for word in words {
-        word.each_key(&mut |key| {
-            keys.insert(key);
-        });
+        keys.insert(word.key);
+        keys.extend(self::keys(word.parts));
     }
     keys
 }
@@ -152,7 +141,9 @@ fn is_clipped(text: &str, range: &Range<usize>) -> bool {
     let mut after = text[range.end..].chars();
     let follows = is_apostrophe(before.next()) && before.next().is_some_and(char::is_alphanumeric);
     let rest = is_apostrophe(after.next()).then(|| after.next()).flatten();
-    let leads = rest.is_some_and(char::is_alphanumeric);
+    // `Go's` is of something that has a name.
+    let owns = rest == Some('s') && !after.next().is_some_and(char::is_alphanumeric);
+    let leads = rest.is_some_and(char::is_alphanumeric) && !owns;
     // `don` of `don't`.
     let denies = rest == Some('t') && text[range.clone()].ends_with('n');
     is_short && (follows || leads) || denies
@@ -167,16 +158,14 @@ fn humps(word: &str) -> Vec<Range<usize>> {
     }
     let mut start = 0;
     let letters: Vec<(usize, char)> = word.char_indices().collect();
-    for three in letters.windows(2).enumerate() {
-        let (index, [(_, before), (at, letter)]) = three else {
-            continue;
-        };
-        let next = letters.get(index + 2);
+    for index in 1..letters.len() {
+        let ((_, before), (at, letter)) = (letters[index - 1], letters[index]);
+        let next = letters.get(index + 1);
         let begins = letter.is_uppercase()
             && (!before.is_uppercase() || next.is_some_and(|(_, next)| next.is_lowercase()));
         if begins {
-            humps.push(start..*at);
-            start = *at;
+            humps.push(start..at);
+            start = at;
         }
     }
     if start > 0 {
@@ -370,6 +359,7 @@ mod tests {
         };
         assert_eq!(telling("What is the cause of it?"), ["cause"]);
         assert_eq!(telling("Was ist die Ursache"), ["die", "Ursache"]);
+        assert_eq!(telling("Go's limits, it's"), ["Go", "limits"]);
         assert_eq!(
             telling("Caroline's don't l'eau is_it"),
             ["Caroline", "eau", "is_it"]

@@ -302,17 +302,12 @@ fn share(some: usize, of: usize) -> String {
 fn begins(word: &str, stem: &str) -> String {
     let same = word.chars().zip(stem.chars()).take_while(|(a, b)| a == b);
     let same: String = same.map(|(letter, _)| letter).collect();
-    // `policy` and `policies` have the stem `polici`.
-    let same = same.strip_suffix('i').unwrap_or(&same);
-    let letter = |letter: char| match letter {
-        'a' => "[aà-å]".to_owned(),
-        'c' => "[cç]".to_owned(),
-        'e' => "[eè-ë]".to_owned(),
-        'i' => "[iì-ï]".to_owned(),
-        'n' => "[nñ]".to_owned(),
-        'o' => "[oò-ö]".to_owned(),
-        'u' => "[uù-ü]".to_owned(),
-        other => regex::escape(&other.to_string()),
+    // `policy` and `policies` have the stem `polici`, and `writing` has `write`.
+    let same = same.strip_suffix(['i', 'e']).unwrap_or(&same);
+    // With an accent it is the same letter.
+    let letter = |letter: char| match letter.is_ascii_alphabetic() {
+        true => format!(r"[{letter}[^\x00-\x7F]]"),
+        false => regex::escape(&letter.to_string()),
     };
     same.chars().map(letter).collect()
 }

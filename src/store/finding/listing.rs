@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
+use lancedb::datafusion::functions::regex::expr_fn::regexp_like;
 use lancedb::expr::{DfExpr, col, contains, lit, lower};
 use serde::Deserialize;
 
@@ -259,6 +260,24 @@ impl Store {
             .collect();
         sessions.sort_by_key(|summary| std::cmp::Reverse(summary.session.last_active));
         Ok(sessions)
+    }
+
+    /// Returns the last turn that has an answer, or a part of one.
+    pub async fn last_answer(&self, filter: &Filter) -> Result<Option<Interaction>> {
+        let says = regexp_like(col("response"), lit(r"\S"), None);
+        let these = both(filter.turns(), says);
+        let latest = Some(Order::Descending("timestamp"));
+        let columns = [TURN, "timestamp"];
+        let turns = self
+            .interactions
+            .select(Some(these), &columns, latest, Some(1));
+        match turns.await?.first() {
+            Some(turn) => self
+                .interaction(filter, &turn.interaction_id)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Returns the session of the last turn that was not brought in from elsewhere.

@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
-use crate::store::vocabulary::{Word, words};
+use crate::store::vocabulary::Word;
 
 /// Returns what of a text matches, in bytes, in order, and nothing twice: phrases as they stand, and words whose key `asked` says is
 /// looked for, an identifier as a whole or by its parts.
 ///
 /// Phrases are in lower case with single blanks.
-pub fn marks(text: &str, phrases: &[String], asked: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+pub fn marks(
+    text: &str,
+    words: &[Word],
+    phrases: &[String],
+    asked: impl Fn(&str) -> bool,
+) -> Vec<Range<usize>> {
     fn places_of(word: &Word, asked: &impl Fn(&str) -> bool, marks: &mut Vec<Range<usize>>) {
         if asked(&word.key) {
             marks.push(word.range.clone());
@@ -19,8 +24,8 @@ pub fn marks(text: &str, phrases: &[String], asked: impl Fn(&str) -> bool) -> Ve
         }
     }
     let mut marks = places(text, phrases);
-    for word in words(text) {
-        places_of(&word, &asked, &mut marks);
+    for word in words {
+        places_of(word, &asked, &mut marks);
     }
     marks.sort_unstable_by_key(|mark| (mark.start, mark.end));
     let mut joined: Vec<Range<usize>> = Vec::new();
@@ -70,13 +75,14 @@ fn places(text: &str, phrases: &[String]) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::vocabulary::words;
 
     /// Checks what is marked of a text, between brackets.
     #[track_caller]
     fn check(asked: &[&str], phrases: &[&str], expected: &str) {
         let text = expected.replace(['[', ']'], "");
         let phrases: Vec<String> = phrases.iter().map(ToString::to_string).collect();
-        let marks = marks(&text, &phrases, |word| asked.contains(&word));
+        let marks = marks(&text, &words(&text), &phrases, |word| asked.contains(&word));
         let mut shown = text.clone();
         for mark in marks.into_iter().rev() {
             shown.insert(mark.end, ']');

@@ -7,7 +7,7 @@ use super::score::{Beside, Score};
 use super::search::{Mode, SearchQuery};
 use super::terms::Terms;
 use crate::store::tables::Passage;
-use crate::store::vocabulary::Sample;
+use crate::store::vocabulary::{Sample, keys, words};
 
 /// What the words count that a model has done something with, or seen in passing, beside those that were said: each `ls` and each log
 /// has the words of many questions.
@@ -27,15 +27,25 @@ pub struct Ranked {
 /// Ranks the passages that each way of looking has found.
 pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>) -> Ranked {
     let all = || ways.iter().flat_map(|way| &way.passages);
-    let texts = all().map(|(passage, _)| passage.text.as_str());
-    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
+    // Both ways find most of what is good: a text is taken apart once.
+    let mut there: HashMap<String, HashSet<String>> = HashMap::new();
+    for (passage, _) in all() {
+        let keys_of = there.entry(passage.passage_id.clone());
+        keys_of.or_insert_with(|| keys(words(&passage.text)));
+    }
+    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, there.values());
     let base = Some(sample.alike()).filter(|alike| *alike > NARROW);
     let base = base.unwrap_or_default();
     let compares = all().any(|(_, similarity)| similarity.is_some());
     let score = |(passage, similarity): (Passage, Option<f32>)| {
-        let mut score = terms.compare(&passage.text, passage.timestamp, similarity);
-        score.compares = compares;
-        score.base = base;
+        let mut score = Score {
+            similarity,
+            share: Some(terms.share_of(&there[&passage.passage_id])),
+            is_timely: terms.is_timely(passage.timestamp),
+            conversation: 0.0,
+            base,
+            compares,
+        };
         let weight = if query.asks_for(passage.origin()) {
             1.0
         } else {
@@ -85,7 +95,7 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
     // Where the last of a list is not worth showing, those after it are not, either.
     let is_done = |way: &Scored| {
         let last = way.passages.last();
-        way.complete || last.is_some_and(|(passage, score)| !is_shown(placed(passage, *score)))
+        way.complete || last.is_none_or(|(passage, score)| !is_shown(placed(passage, *score)))
     };
     let done = ways.iter().all(is_done);
 
@@ -167,5 +177,7 @@ mod tests {
         let ended = || way(vec![good("a"), poor()], false);
         assert!(done(vec![ended(), way(vec![good("c")], true)]));
         assert!(done(vec![ended(), way(vec![good("c"), poor()], false)]));
+        // Of a list that was parted one side may have nothing.
+        assert!(done(vec![ended(), way(Vec::new(), false)]));
     }
 }

@@ -98,7 +98,7 @@ impl Score {
                     }
             }
         };
-        is_like && self.own() >= GAP * beside.best
+        is_like && self.total() >= GAP * beside.best
     }
 
     /// Returns how alike they are, from what any two texts are on.

@@ -153,7 +153,7 @@ impl Store {
         if !is_typed || has_words(&found) || !found.terms.phrases().is_empty() {
             return Ok(found);
         }
-        let Some(respelt) = self.respelt(query).await? else {
+        let Some(respelt) = self.respelt(query, &found.terms).await? else {
             return Ok(found);
         };
         let text = respelt.text;

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::candidates::LOOKED_THROUGH;
 use super::search::SearchQuery;
+use super::terms::Terms;
 use crate::store::embedding::ends;
 use crate::store::open::Store;
 use crate::store::tables::index::has_words;
@@ -14,6 +15,8 @@ use crate::store::vocabulary::{Word, words};
 
 /// Shorter words are a letter off too many others.
 const SHORTEST: usize = 5;
+/// How many words of a query are looked at.
+const MOST: usize = 8;
 /// How many passages with a word that is nearly the same are read.
 const READ: usize = 50;
 
@@ -26,37 +29,52 @@ pub struct Respelt {
 
 impl Store {
     /// Spells the words of a query that the history does not have as it has them, where a letter is all that is off.
-    pub(super) async fn respelt(&self, query: &SearchQuery) -> Result<Option<Respelt>> {
+    pub(super) async fn respelt(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+    ) -> Result<Option<Respelt>> {
         let mut text = ends(&query.text).into_owned();
-        let mut instead = Vec::new();
-        let is_indexed = has_words(&self.passages, "text").await?;
-        // From the end on, so that the places before stay as they are.
-        for word in words(&text.clone()).into_iter().rev() {
-            // What has a digit is another thing if a letter is off.
+        let mut doubtful = words(&text);
+        // What has a digit is another thing if a letter is off.
+        doubtful.retain(|word| {
             let is_word = word.parts.is_empty() && word.key.chars().all(char::is_alphabetic);
-            if !is_word || word.is_stop || word.key.chars().count() < SHORTEST {
-                continue;
+            let is_long = word.key.chars().count() >= SHORTEST;
+            is_word && is_long && !word.is_stop && !terms.is_time(&word.range)
+        });
+        // Whoever pastes a text has not mistyped a word.
+        doubtful.truncate(MOST);
+        let latest = match has_words(&self.passages, "text").await? {
+            true => None,
+            false => {
+                let (columns, latest) = (["text", "timestamp"], Order::Descending("timestamp"));
+                let rows = self.passages.select(
+                    query.expr(),
+                    &columns,
+                    Some(latest),
+                    Some(LOOKED_THROUGH),
+                );
+                Some(rows.await?)
             }
-            let typed = &text[word.range.clone()];
-            let columns = ["text"];
-            let rows = if is_indexed {
-                let how = Having::Nearly;
-                let near = self
-                    .passages
-                    .matching("text", typed, how, query.expr(), &columns, READ);
-                near.await?
-            } else {
-                let latest = Some(Order::Descending("timestamp"));
-                let columns = ["text", "timestamp"];
-                let rows =
-                    self.passages
-                        .select(query.expr(), &columns, latest, Some(LOOKED_THROUGH));
-                rows.await?
+        };
+        let mut instead = Vec::new();
+        // From the end on, so that the places before stay as they are.
+        for word in doubtful.into_iter().rev() {
+            let typed = text[word.range.clone()].to_owned();
+            let near = match &latest {
+                Some(_) => Vec::new(),
+                None => {
+                    let how = Having::Nearly;
+                    let near =
+                        self.passages
+                            .matching("text", &typed, how, query.expr(), &["text"], READ);
+                    near.await?
+                }
             };
-            let texts = rows.iter().map(|row| row.text.as_str());
-            if let Some(meant) = nearest(&word, texts) {
-                instead.push((typed.to_owned(), meant.clone()));
+            let rows = latest.as_ref().unwrap_or(&near).iter();
+            if let Some(meant) = nearest(&word, rows.map(|row| row.text.as_str())) {
                 text.replace_range(word.range, &meant);
+                instead.push((typed, meant));
             }
         }
         instead.reverse();

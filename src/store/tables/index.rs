@@ -296,6 +296,10 @@ mod tests {
         let columns = [("meant", Kind::Meaning)];
         maintain(&table, &columns).await.unwrap();
         assert!(is_current().await);
+        // One that has taken up new rows is as it was made.
+        table.add(&rows(MANY_NEW)).await.unwrap();
+        maintain(&table, &columns).await.unwrap();
+        assert!(is_current().await);
         let version = table.inner.version().await.unwrap();
         maintain(&table, &columns).await.unwrap();
         assert_eq!(table.inner.version().await.unwrap(), version);

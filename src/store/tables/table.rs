@@ -259,11 +259,11 @@ impl<R: Record> Table<R> {
         columns: &[&str],
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
+        let _pass = self.locks.enter().await?;
         let probes = match filter {
-            Some(_) => index::probes(self.count(None).await?),
+            Some(_) => index::probes(self.inner.count_rows(None).await?),
             None => 1,
         };
-        let _pass = self.locks.enter().await?;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
         let factor = REFINED.div_ceil(limit.max(1)).max(REFINED_TIMES);
         // Without a limit to its parts it looks into more of them, as they are near, and until it has enough rows of those that the

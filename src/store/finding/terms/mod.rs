@@ -9,7 +9,6 @@ use std::ops::Range;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::marks::marks;
-use super::score::Score;
 use crate::store::embedding::ends;
 use crate::store::vocabulary::{Sample, Word, keys, runs, words};
 use crate::timeframe::{Named, Zone, named};
@@ -95,19 +94,15 @@ impl Terms {
     pub fn new(query: &str, sample: &Sample, quoted: bool, zone: Zone) -> Terms {
         let ends = ends(query);
         let times = named(&ends, zone, Utc::now());
-        let is_time = |word: &Word| {
-            let at =
-                |time: &Named| word.range.start < time.at.end && time.at.start < word.range.end;
-            times.iter().any(at)
-        };
+        let is_time = |word: &Word| holds(&times, &word.range);
         let mut all = words(&ends);
         // What says something, else what there is.
-        let telling: Vec<fn(&Word) -> bool> = vec![|word| !word.is_stop, |_| true];
-        for keep in telling {
-            if all.iter().any(|word| keep(word) && !is_time(word)) {
-                all.retain(|word| keep(word) && !is_time(word));
-                break;
-            }
+        let telling: [&dyn Fn(&Word) -> bool; 2] =
+            [&|word| !word.is_stop && !is_time(word), &|word| {
+                !is_time(word)
+            }];
+        if let Some(keep) = telling.iter().find(|keep| all.iter().any(keep)) {
+            all.retain(keep);
         }
         let mut names = HashSet::new();
         for word in &all {
@@ -130,17 +125,21 @@ impl Terms {
         // The index has words of its own for runs.
         let is_spaced = |text: &&str| self::runs(text).next().is_none();
         let asked = asked(&all, sample).into_iter().filter(is_spaced);
-        let mut asked: Vec<&str> = asked.chain(runs.iter().map(String::as_str)).collect();
-        asked.dedup();
+        let asked = asked.chain(runs.iter().map(String::as_str));
+        let asked: Vec<&str> = asked.collect();
         let phrases = if quoted { phrases(query) } else { Vec::new() };
         // What has no blanks is marked by more than a character, unless that is all.
+        let quotes: Vec<Range<usize>> = match quoted {
+            true => quoted_parts(&ends).collect(),
+            false => Vec::new(),
+        };
         let is_marked = |word: &Word| {
             let text = &ends[word.range.clone()];
             let is_part = |run: &String| run != text && run.contains(text);
-            let is_quoted =
+            let holds =
                 |at: &Range<usize>| at.start <= word.range.start && word.range.end <= at.end;
             (text.chars().nth(1).is_some() || !runs.iter().any(is_part))
-                && (phrases.is_empty() || !quoted_parts(&ends).any(|at| is_quoted(&at)))
+                && !quotes.iter().any(holds)
         };
         let marked = kept.into_iter().filter(is_marked).collect();
         Terms {
@@ -176,6 +175,11 @@ impl Terms {
         &self.runs
     }
 
+    /// Returns whether a part of the query says when.
+    pub fn is_time(&self, part: &Range<usize>) -> bool {
+        holds(&self.times, part)
+    }
+
     /// Returns whether a text has every phrase.
     pub fn has_phrases(&self, text: &str) -> bool {
         self.phrases.is_empty() || {
@@ -186,12 +190,13 @@ impl Terms {
 
     /// Returns the share of the words that a text has, weighted, 0 to 1.
     pub fn share(&self, text: &str) -> f32 {
-        share(&self.words, &keys(words(text)))
+        self.share_of(&keys(words(text)))
     }
 
     /// Returns what of a text is looked for, in bytes.
     pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
-        let there = keys(words(text));
+        let words = words(text);
+        let there = keys(words.clone());
         // Where an identifier is as a whole, its parts elsewhere are other words.
         let asked = self
             .marked
@@ -201,20 +206,16 @@ impl Terms {
                 false => keys(word.parts.clone()),
             });
         let asked: HashSet<String> = asked.collect();
-        marks(text, &self.phrases, |key| asked.contains(key))
+        marks(text, &words, &self.phrases, |key| asked.contains(key))
     }
 
-    /// Compares a passage with the query.
-    pub fn compare(&self, text: &str, moment: DateTime<Utc>, similarity: Option<f32>) -> Score {
-        Score {
-            similarity,
-            share: Some(self.share(text)),
-            is_timely: self.is_timely(moment),
-            ..Score::default()
-        }
+    /// Returns the same of the keys of a text's words.
+    pub fn share_of(&self, there: &HashSet<String>) -> f32 {
+        share(&self.words, there)
     }
 
-    fn is_timely(&self, moment: DateTime<Utc>) -> bool {
+    /// Returns whether a moment lies in a time that the query names, or shortly after it.
+    pub fn is_timely(&self, moment: DateTime<Utc>) -> bool {
         let mut days = (0..=TOLD_LATER).map(|days| moment - TimeDelta::days(days));
         days.any(|day| {
             let mut times = self.times.iter();
@@ -222,22 +223,31 @@ impl Terms {
         })
     }
 
-    /// Returns whether something is named that neither the sample nor any of the texts mentions.
-    pub fn names_unknown<'t>(&self, sample: &Sample, texts: impl Iterator<Item = &'t str>) -> bool {
+    /// Returns whether something is named that neither the sample nor any of the texts mentions, whose keys these are.
+    pub fn names_unknown<'t>(
+        &self,
+        sample: &Sample,
+        texts: impl Iterator<Item = &'t HashSet<String>>,
+    ) -> bool {
         let mut unknown: HashSet<&String> = self
             .names
             .iter()
             .filter(|name| !sample.contains(name))
             .collect();
-        if unknown.is_empty() {
-            return false;
-        }
-        for text in texts {
-            let known = keys(words(text));
+        for known in texts {
+            if unknown.is_empty() {
+                break;
+            }
             unknown.retain(|name| !known.contains(*name));
         }
         !unknown.is_empty()
     }
+}
+
+/// Returns whether a part of a query belongs to one of its times.
+fn holds(times: &[Named], part: &Range<usize>) -> bool {
+    let is_there = |time: &Named| part.start < time.at.end && time.at.start < part.end;
+    times.iter().any(is_there)
 }
 
 /// Returns the words that an index is asked for, the rarest first. It cuts at signs, but knows no humps.
@@ -247,6 +257,8 @@ fn asked<'t>(terms: &'t [Term], sample: &Sample) -> Vec<&'t str> {
         let whole = Some(term).filter(|term| is_whole && !term.parts.is_empty());
         whole.into_iter().chain(term.pieces())
     });
+    let mut seen = HashSet::new();
+    let pieces = pieces.filter(|piece| seen.insert(piece.text.as_str()));
     let mut pieces: Vec<&Term> = pieces.collect();
     pieces.sort_by_key(|piece| sample.spread(&piece.key));
     let mut looked_through = 0;

@@ -10,7 +10,6 @@ use super::open::Store;
 use super::writing::journal::{Line, Orphan};
 use super::writing::passages::is_long;
 use super::writing::record::{How, Last, Put, SharedJournal, locked};
-use super::writing::recovery::unreadable;
 use super::writing::{Recovered, Turn};
 
 /// Holds the turns that have ended and are not in the tables yet; its copies hold the same.
@@ -88,9 +87,10 @@ impl Backlog {
         self.begin(|state| state.jobs.push_back(job));
     }
 
-    /// Stores the turns of processes that died; what vectors take longer are made behind the prompt, and the journal is kept until then.
-    pub async fn catch_up(&self) -> Result<Recovered> {
-        let mut recovered = self.store.adopt_all(true).await?;
+    /// Stores the turns of processes that died, through a store that says whom it waits for; what vectors take longer are made behind
+    /// the prompt, and the journal is kept until that was tried.
+    pub async fn catch_up(&self, store: &Store) -> Result<Recovered> {
+        let mut recovered = store.adopt_all(true).await?;
         let mut bare = Vec::new();
         for (orphan, ids) in std::mem::take(&mut recovered.adopted) {
             let orphan = Arc::new(orphan);
@@ -269,10 +269,7 @@ fn note(entry: Entry) -> Result<()> {
     match entry.journal {
         Kept::Here(journal) => locked(&journal).write(&Line::Stored(entry.id)),
         Kept::Adopted(orphan) => match Arc::into_inner(orphan) {
-            Some(last) => match last.finish()? {
-                Some(aside) => Err(unreadable(&aside)),
-                None => Ok(()),
-            },
+            Some(last) => last.finish()?.map_or(Ok(()), Err),
             None => Ok(()),
         },
     }

@@ -98,7 +98,7 @@ impl Locks {
 
     /// Does the same for who only reads.
     pub async fn untidied(&self) -> Result<Untidied> {
-        let file = self.wait_if_any("maintenance.lock", false, Some("upkeep of the tables"));
+        let file = self.wait_if_any("maintenance.lock", true, Some("upkeep of the tables"));
         Ok(Untidied { _file: file.await? })
     }
 

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
@@ -178,8 +178,8 @@ impl Orphan {
         }))
     }
 
-    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead.
-    pub fn finish(self) -> Result<Option<PathBuf>> {
+    /// Removes the journal: LanceDB has its turns. One with unreadable lines is set aside instead; returns what is to be said of it.
+    pub fn finish(self) -> Result<Option<Error>> {
         let context = || format!("cannot put away the journal `{}`", self.path.display());
         if self.unread == 0 {
             fs::remove_file(&self.path).with_context(context)?;
@@ -188,7 +188,10 @@ impl Orphan {
         // The same session may have left one before.
         let aside = self.path.with_extension(format!("{}.unreadable", new_id()));
         fs::rename(&self.path, &aside).with_context(context)?;
-        Ok(Some(aside))
+        let aside = aside.display();
+        Ok(Some(anyhow!(
+            "a journal has lines that cannot be read; it is kept as `{aside}`"
+        )))
     }
 }
 

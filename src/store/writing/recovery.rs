@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::Turn;
 use super::journal::{self, Orphan};
@@ -32,7 +32,7 @@ impl Recovered {
     pub(in crate::store) fn finish(&mut self) {
         for (orphan, _) in std::mem::take(&mut self.adopted) {
             match orphan.finish() {
-                Ok(aside) => self.aside.extend(aside.as_deref().map(unreadable)),
+                Ok(aside) => self.aside.extend(aside),
                 Err(error) => drop(self.failure.get_or_insert(error)),
             }
         }
@@ -99,31 +99,21 @@ impl Store {
                 again: true,
                 bare: later && is_long(&turn),
             };
-            let new = self.put(&mut turn, &mut last, how).await?.new;
-            recovered.turns += usize::from(new);
-            if !new || how.bare {
+            let put = self.put(&mut turn, &mut last, how).await?;
+            recovered.turns += usize::from(put.new);
+            if !put.new || how.bare || put.unembedded.is_some() {
                 bare.push(turn.interaction.interaction_id);
             }
         }
         // Those that are there may not be on the disk.
         self.sync(since).await?;
         if bare.is_empty() {
-            recovered
-                .aside
-                .extend(orphan.finish()?.as_deref().map(unreadable));
+            recovered.aside.extend(orphan.finish()?);
         } else {
             recovered.adopted.push((orphan, bare));
         }
         Ok(())
     }
-}
-
-/// Says where a journal is that was set aside.
-pub fn unreadable(aside: &Path) -> anyhow::Error {
-    anyhow!(
-        "a journal has lines that cannot be read; it is kept as `{}`",
-        aside.display()
-    )
 }
 
 fn turn_start(turn: &Turn) -> SystemTime {

@@ -12,16 +12,18 @@ const RUNNERS: &str = "sudo doas su runuser pkexec run env nice ionice nohup set
     chrt taskset numactl arch setarch linux systemd-run start-stop-daemon at batch npx bunx pnpx uvx pipx caffeinate direnv \
     if while until for case select then else do function";
 
-/// Subcommands that do the same.
-const RUNNING: &str = "exec run run-script shell sh bash ssh x dlx eval foreach";
+/// Subcommands and other words that have a program run what its arguments say.
+const RUNNING: &str = "exec run run-script shell sh bash ssh x dlx eval foreach filter-branch";
 
-/// Programs that take no subcommand, and whose arguments only say what is read, said or made.
-const HARMLESS: &str = "echo printf ls pwd cat head tail wc grep cut tr nl cmp diff stat du df date uname whoami id which basename \
-    dirname realpath readlink touch mkdir sleep seq true false";
+/// Programs that take no subcommand, and whose arguments only say what is said, listed or made. What reads a file is not among them:
+/// which file it is decides.
+const HARMLESS: &str = "echo printf ls pwd stat du df date uname whoami id which basename dirname realpath readlink touch mkdir sleep \
+    seq true false";
 
-/// Programs that take no subcommand, and whose arguments say what is lost, fetched or run.
-const HARMFUL: &str = "rm rmdir mv cp ln dd shred truncate tee install rsync scp sftp chmod chown chgrp kill pkill killall curl wget \
-    sed awk gawk mawk find fd rg sort tar unzip python pypy perl ruby node deno bun php lua Rscript osascript";
+/// Programs whose first word says what is done. Of all others nobody knows what a word after them is.
+const WITH_SUBCOMMANDS: &str = "git hg svn jj gh glab cargo rustup go npm pnpm yarn pip pip3 uv poetry conda gem bundle mix dotnet mvn \
+    gradle gradlew swift zig stack cabal composer terraform helm kubectl docker podman brew apt apt-get dnf pacman nix systemctl \
+    journalctl ollama allm";
 
 /// Returns what an approval of a command covers.
 ///
@@ -51,17 +53,20 @@ pub fn cover(command: &str) -> Cover {
     if is_listed(HARMLESS, program) {
         return Cover::Commands(program.to_owned());
     }
+    let is_running = |word: &str| {
+        let word = word.trim_matches(['"', '\'']);
+        is_listed(RUNNING, word) || word.starts_with("-x")
+    };
     let is_subcommand = |word: &&str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_:".contains(c))
-            && !is_listed(RUNNING, word)
-            && !is_listed(HARMFUL, name)
     };
+    let has_subcommands = is_listed(WITH_SUBCOMMANDS, name) && !words.clone().any(is_running);
     match words.next().filter(is_subcommand) {
-        Some(subcommand) => Cover::Commands(format!("{program} {subcommand}")),
-        None => Cover::Command(command.to_owned()),
+        Some(subcommand) if has_subcommands => Cover::Commands(format!("{program} {subcommand}")),
+        _ => Cover::Command(command.to_owned()),
     }
 }
 
@@ -99,6 +104,14 @@ mod tests {
             "./echo -n",
             "find . -name x",
             "git Log",
+            "git submodule foreach 'rm b'",
+            "git bisect run ./x",
+            "git rebase -x 'rm b' main",
+            "docker compose exec box ls",
+            "psql prod -c 'select 1'",
+            "make test",
+            "cat notes",
+            "grep -r x .",
         ] {
             assert_eq!(cover(command), Cover::Command(command.to_owned()));
         }

@@ -41,15 +41,11 @@ struct Triple {
 impl Chat {
     /// Asks the model for the facts of an interaction, in the background.
     pub(super) fn learn(&mut self, interaction: &Interaction) {
-        let options = Options {
-            context_window: self.window(),
-            ..self.settings.options.clone()
-        };
         self.learning.spawn(learn(
             self.memory.clone(),
             Arc::clone(&self.settings.provider),
             self.settings.model.clone(),
-            options,
+            self.options(),
             interaction.clone(),
         ));
     }

@@ -39,6 +39,13 @@ impl Memory {
         }
     }
 
+    /// Looks for a text in every way and everywhere, with times as they are here.
+    pub fn query(&self, text: &str, filter: Filter, limit: usize) -> SearchQuery {
+        let mut query = SearchQuery::new(text, filter, limit);
+        query.zone = self.zone;
+        query
+    }
+
     /// Looks up who the user is now: another shell may have given them another name, or have made them first. A name is not worth
     /// waiting for whoever has the tables.
     pub(super) async fn found(&self) -> Option<User> {
@@ -150,8 +157,7 @@ impl Tool for SearchMemory {
                 filter = filter.except_session(session_id);
             }
             let limit = arguments.limit.unwrap_or(SHOWN).clamp(1, MOST);
-            let mut query = SearchQuery::new(arguments.query.clone(), filter, limit);
-            query.zone = zone;
+            let mut query = self.memory.query(&arguments.query, filter, limit);
             query.ignore = Some(arguments.query);
             let hit = |hit: Hit| {
                 let (interaction, matched) = (hit.interaction, hit.matched?);

@@ -7,6 +7,7 @@ mod memory;
 mod place;
 mod progress;
 mod recall;
+mod settings;
 mod turn;
 
 use std::collections::HashMap;
@@ -14,56 +15,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use futures::future::BoxFuture;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agent::prompt::{Prompt, React, Style};
+use crate::agent::prompt::{Prompt, Style};
 use crate::agent::{Agent, Exchange, Frontend, Transcript};
 use crate::conversation::{Status, Step};
-use crate::provider::{Options, Provider, ProviderError};
+use crate::provider::{Options, ProviderError};
 use crate::store::{self, Interaction, Session, SharedJournal, Turn, User, Whom};
-use crate::tools::Toolbox;
 use approvals::Approvals;
 use progress::{Noting, Progress};
 
 pub use memory::{Memory, SearchMemory};
 pub use recall::Quotes;
+pub use settings::{Answering, Reach, Settings};
 
 /// The provider that answers without a model.
 const OFFLINE: &str = "offline";
-
-/// Says who answers: a server, one of its models, and that one's window in tokens.
-pub struct Answering {
-    pub provider: Arc<dyn Provider>,
-    pub model: String,
-    pub context_window: u32,
-}
-
-/// Finds another server, by the name of its provider and perhaps its base URL.
-pub type Reach =
-    Arc<dyn Fn(String, Option<String>) -> BoxFuture<'static, Result<Answering>> + Send + Sync>;
-
-/// Holds how a conversation is answered.
-pub struct Settings {
-    pub provider: Arc<dyn Provider>,
-    pub model: String,
-    pub reach: Reach,
-    pub options: Options,
-    pub system: String,
-    /// The system prompt that the conversation began with.
-    pub default_system: String,
-    pub tools: Toolbox,
-    /// Whether tools run without anybody being asked.
-    pub approves_all: bool,
-    pub react: React,
-    /// How often the model may call tools in one turn.
-    pub max_steps: usize,
-    /// How many interactions are recalled with each question, and how like it they have to be (the score of a search).
-    pub recall: usize,
-    pub recall_floor: f32,
-    /// Whether the model is asked after each answer for the facts in it.
-    pub facts: bool,
-}
 
 /// Holds one live conversation.
 pub struct Chat {
@@ -222,8 +189,11 @@ impl Chat {
             return Ok(());
         };
         self.live.recalled.clear();
-        if self.resume(session).await?.turns == 0 {
-            self.renew();
+        // It is the same conversation, unless nothing of it is left.
+        let approvals = std::mem::take(&mut self.live.approvals);
+        match self.resume(session).await?.turns {
+            0 => self.renew(),
+            _ => self.live.approvals = approvals,
         }
         Ok(())
     }
@@ -356,19 +326,33 @@ impl Chat {
     fn agent(&self) -> Agent {
         let settings = &self.settings;
         let known = self.styles.get(&settings.model).copied();
-        let options = Options {
-            context_window: self.window(),
-            ..settings.options.clone()
-        };
         Agent {
             provider: Arc::clone(&settings.provider),
             model: settings.model.clone(),
-            options,
+            options: self.options(),
             tools: self.tools(),
             style: settings.react.style().or(known),
             max_steps: settings.max_steps,
             left_out: self.live.left_out,
         }
+    }
+
+    /// Returns the options as they are in force.
+    pub fn options(&self) -> Options {
+        Options {
+            context_window: self.window(),
+            ..self.settings.options.clone()
+        }
+    }
+
+    /// Has another server answer from now on. What the one before has shown of its models says nothing of those of another.
+    pub fn answer_with(&mut self, found: Answering) {
+        self.settings.provider = found.provider;
+        self.settings.model = found.model;
+        self.settings.options.context_window = found.context_window;
+        self.styles.clear();
+        self.windows.clear();
+        self.live.left_out = 0;
     }
 
     /// Returns how many tokens the window of the model has, as far as that has turned out.

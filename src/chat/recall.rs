@@ -8,7 +8,7 @@ use super::Chat;
 use crate::agent::prompt::{cost, room};
 use crate::agent::{Frontend, TurnEvent};
 use crate::conversation::{QUOTES_END, short_id};
-use crate::store::{Interaction, SearchQuery, Whom};
+use crate::store::{Interaction, Whom};
 use crate::timeframe::Zone;
 use crate::tools::shorten;
 
@@ -66,11 +66,7 @@ impl Chat {
     }
 
     fn quote(&self, interactions: &[Interaction]) -> Quotes {
-        quote(
-            interactions,
-            room(&self.settings.options) / 2,
-            self.memory.zone,
-        )
+        quote(interactions, room(&self.options()) / 2, self.memory.zone)
     }
 
     /// Quotes what the person has recalled and what the question itself brings back.
@@ -103,8 +99,7 @@ impl Chat {
         let filter = self.memory.filter(Whom::Me, None, None).await?;
         // The conversation so far is sent anyway.
         let filter = filter.except_session(&self.live.session_id);
-        let mut search = SearchQuery::new(query, filter, self.settings.recall);
-        search.zone = self.memory.zone;
+        let mut search = self.memory.query(query, filter, self.settings.recall);
         search.ignore = Some(query.to_owned());
         search.min_score = Some(self.settings.recall_floor);
         let hits = self.memory.store.search(&search).await?.hits;

@@ -113,7 +113,7 @@ pub async fn remember(
     let backlog = Backlog::new(&store);
     let catching_up = async {
         match later {
-            true => backlog.catch_up().await,
+            true => backlog.catch_up(&store).await,
             false => store.catch_up().await,
         }
     };

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::which::Which;
 use crate::chat::Memory;
 use crate::conversation::short_id;
-use crate::store::{Filter, Whom};
+use crate::store::{Filter, Session, Whom};
 use crate::timeframe::{self, Bound};
 use crate::ui::Ui;
 
@@ -60,6 +60,12 @@ impl Whose {
     }
 }
 
+/// Returns the session that an id names, its own or that of one of its turns, of any time and kind.
+pub async fn session(id: &str, whose: &Whose, memory: &Memory) -> Result<Session> {
+    let all = memory.filter(whose.whom(), None, None).await?;
+    memory.store.session_of(&all, id).await
+}
+
 /// Says from when and up to when a command looks.
 #[derive(Debug, clap::Args)]
 pub struct When {
@@ -110,8 +116,7 @@ impl Found {
         self.which.say(ui);
         let mut filter = memory.filter(self.whose.whom(), from, until).await?;
         if let Some(id) = &self.session {
-            let all = memory.filter(self.whose.whom(), None, None).await?;
-            let session = memory.store.session(&all, id).await?.session_id;
+            let session = session(id, &self.whose, memory).await?.session_id;
             ui.note(&format!("only of the session {}", short_id(&session)));
             filter = filter.in_session(&session);
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tempfile::NamedTempFile;
 
-use super::arguments::{When, Whose};
+use super::arguments::{self, When, Whose};
 use super::shown::Shown;
 use super::spool::Spool;
 use super::which::Which;
@@ -121,7 +121,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &Shown, ui: &Ui) -> Res
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {
-        let session = memory.store.session_of(&filter, session).await?;
+        let session = arguments::session(session, &args.whose, memory).await?;
         filter = filter.in_session(&session.session_id);
     }
     let form = match args.format(Format::Jsonl)? {
@@ -285,6 +285,12 @@ pub async fn to_file(
         });
     }
     // What a link names is written over, and not the link.
+    if path.is_symlink() && !path.exists() {
+        bail!(
+            "cannot write `{}`: it is a link that leads nowhere",
+            path.display()
+        );
+    }
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = real.as_path();
     let folder = path

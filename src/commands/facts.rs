@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::arguments::Found;
 use super::shown::{Shown, named};
 use crate::chat::{Chat, Memory};
-use crate::store::{Fact, Named, Origin, SearchQuery};
+use crate::store::{Fact, Named, Origin};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -40,14 +40,14 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     if args.switch().is_some() {
         anyhow::bail!("facts are switched on and off in a chat, or with `allm chat --facts`");
     }
-    shown.ids(&mut args.words, &mut args.found.whose)?;
+    let ids = match &args.words[..] {
+        [_] => shown.ids(&args.words, &mut args.found.whose)?,
+        _ => Vec::new(),
+    };
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let limit = args.found.limit(memory.limit);
     let text = args.words.join(" ");
-    let named = match &args.words[..] {
-        [_] => named(&args.words, &filter, memory).await?.pop(),
-        _ => None,
-    };
+    let named = named(&ids, &filter, memory).await?.pop();
     let facts = if text.is_empty() {
         memory.store.facts(&filter, limit).await?
     } else if let Some(Named::Session(session)) = named {
@@ -61,9 +61,8 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
         };
         interaction.facts_extracted.iter().map(fact).collect()
     } else {
-        let mut query = SearchQuery::new(text, filter, limit);
+        let mut query = memory.query(&text, filter, limit);
         query.quoted = true;
-        query.zone = memory.zone;
         query.sources = vec![Origin::Fact];
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use super::arguments::{When, Whose};
+use super::arguments::{self, When, Whose};
 use super::export;
 use super::shown::Shown;
 use super::which::Which;
@@ -84,7 +84,7 @@ pub async fn forget(mut args: ForgetArgs, memory: &Memory, shown: &Shown, ui: &U
     let filter = memory.filter(args.whose.whom(), from, until).await?;
     let mut filter = args.which.narrow(filter, memory).await?;
     if let Some(session) = &args.session {
-        let session = memory.store.session(&filter, session).await?;
+        let session = arguments::session(session, &args.whose, memory).await?;
         filter = filter.in_session(&session.session_id);
     }
     if !args.ids.is_empty() {
@@ -174,14 +174,13 @@ async fn remove(
         count => format!("{count} interactions, {} to {}", shown(first), shown(last)),
     };
     ui.note(&format!("{when}, of {}", users.join(", ")));
-    if how.dry_run {
-        let shown = beginning(&turns, &filter, memory).await?;
-        ui.forgotten(turns.len(), &shown, None, true)?;
-        return Ok(false);
-    }
-    if !how.yes && !ui.json {
-        let shown = beginning(&turns, &filter, memory).await?;
-        ui.doomed(&shown, turns.len())?;
+    if how.dry_run || !(how.yes || ui.json) {
+        let first = beginning(&turns, &filter, memory).await?;
+        if how.dry_run {
+            ui.forgotten(turns.len(), &first, None, true)?;
+            return Ok(false);
+        }
+        ui.doomed(&first, turns.len())?;
     }
     if !how.yes && !ui.confirm("Remove them for good?")? {
         ui.declined("forgotten")?;

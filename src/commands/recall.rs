@@ -1,11 +1,13 @@
 //! `/recall`: put past interactions into the live context.
 
+use std::collections::HashSet;
+
 use anyhow::{Result, bail};
 
 use super::arguments::Found;
 use super::shown::{Shown, named};
 use crate::chat::Chat;
-use crate::store::{Hit, Named, SearchQuery};
+use crate::store::{Hit, Named};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -28,11 +30,11 @@ pub async fn run(mut args: Args, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Res
     if args.words.is_empty() {
         return ui.recalled(chat.recalled(), &chat.quotes(), &names);
     }
-    shown.ids(&mut args.words, &mut args.found.whose)?;
+    let ids = shown.ids(&args.words, &mut args.found.whose)?;
     let memory = &chat.memory;
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let text = args.words.join(" ");
-    let named = named(&args.words, &filter, memory).await?;
+    let named = named(&ids, &filter, memory).await?;
     let interactions = if text == "off" {
         Vec::new()
     } else if !named.is_empty() {
@@ -46,11 +48,13 @@ pub async fn run(mut args: Args, chat: &mut Chat, shown: &Shown, ui: &Ui) -> Res
                 }
             }
         }
+        // A list may have a turn twice, and a session has its turns.
+        let mut seen = HashSet::new();
+        turns.retain(|turn| seen.insert(turn.interaction_id.clone()));
         turns
     } else {
-        let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(LIMIT));
+        let mut query = memory.query(&text, filter, args.found.limit(LIMIT));
         query.quoted = true;
-        query.zone = chat.memory.zone;
         let found = chat.memory.store.search(&query).await?;
         ui.notices(&found.notices);
         let hits = found.hits;

@@ -6,7 +6,7 @@ use super::arguments::Found;
 use super::shown::Shown;
 use crate::chat::Memory;
 use crate::config::within;
-use crate::store::{Interaction, Mode, Origin, SearchQuery};
+use crate::store::{Interaction, Mode, Origin};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -53,12 +53,11 @@ pub struct Args {
 pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
     let filter = args.found.filter(&mut args.words, memory, ui).await?;
     let text = args.words.join(" ");
-    let mut query = SearchQuery::new(text.clone(), filter, args.found.limit(memory.limit));
+    let mut query = memory.query(&text, filter, args.found.limit(memory.limit));
     query.quoted = true;
     query.mode = args.mode;
     query.sources = args.sources;
     query.min_score = args.min_score;
-    query.zone = memory.zone;
     let found = memory.store.search(&query).await?;
     ui.notices(&found.notices);
     ui.instead(&found.instead);

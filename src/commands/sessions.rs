@@ -7,9 +7,7 @@ use anyhow::{Context, Result};
 use super::arguments::{Found, Whose};
 use super::shown::Shown;
 use crate::chat::{Chat, Memory};
-use crate::store::{
-    Filter, Found as Hits, Hinted, Hit, Interaction, SearchQuery, SessionSummary, Whom,
-};
+use crate::store::{Found as Hits, Hinted, Hit, SessionSummary, Whom};
 use crate::ui::{Matches, Ui};
 
 /// How many sessions or turns are shown when nobody says.
@@ -38,8 +36,7 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     let text = args.words.join(" ");
     let mut matches = Matches::default();
     if !text.is_empty() {
-        let mut query = SearchQuery::new(text, filter, SEARCHED);
-        query.zone = memory.zone;
+        let query = memory.query(&text, filter, SEARCHED);
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);
         matches = ranked(&mut sessions, found);
@@ -154,29 +151,11 @@ pub async fn last(args: LastArgs, memory: &Memory, shown: &Shown, ui: &Ui) -> Re
     if let Some(id) = shown.last.as_deref().filter(|_| whom == Whom::Me) {
         let session_id = store.interaction(&filter, id).await?.session_id;
         let here = filter.clone().in_session(&session_id);
-        answer = last_answer(&here, memory).await?;
+        answer = store.last_answer(&here).await?;
     }
     if answer.is_none() {
-        answer = last_answer(&filter, memory).await?;
+        answer = store.last_answer(&filter).await?;
     }
     let answer = answer.context("nothing has been answered yet")?;
     ui.last(&answer, &memory.names().await?)
-}
-
-/// Returns the last turn that has an answer, or a part of one.
-async fn last_answer(filter: &Filter, memory: &Memory) -> Result<Option<Interaction>> {
-    // Nearly always it is the last turn.
-    let mut latest = Vec::new();
-    for limit in [Some(1), Some(50), None] {
-        let before = latest.len();
-        latest = memory.store.interactions_in(filter, limit).await?;
-        let answered = |turn: &Interaction| !turn.response.trim().is_empty();
-        if let Some(at) = latest.iter().rposition(answered) {
-            return Ok(Some(latest.swap_remove(at)));
-        }
-        if latest.len() <= before || limit.is_some_and(|limit| latest.len() < limit) {
-            break;
-        }
-    }
-    Ok(None)
 }

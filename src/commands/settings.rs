@@ -58,20 +58,18 @@ pub struct ProviderArgs {
 }
 
 pub async fn provider(args: ProviderArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
-    let settings = &mut chat.settings;
     if let Some(name) = args.name {
-        let found = (settings.reach)(name, args.url).await?;
-        settings.provider = found.provider;
-        settings.model = found.model;
-        settings.options.context_window = found.context_window;
-        ui.note(&format!("model: {}", settings.model));
+        let found = (chat.settings.reach)(name, args.url).await?;
+        chat.answer_with(found);
+        ui.note(&format!("model: {}", chat.settings.model));
     }
+    let settings = &chat.settings;
     ui.provider(settings.provider.name(), settings.provider.server())
 }
 
 /// Shows how the chat is answered.
 pub fn config(chat: &Chat, ui: &Ui) -> Result<()> {
-    let (settings, options) = (&chat.settings, &chat.settings.options);
+    let (settings, options) = (&chat.settings, chat.options());
     let rows = [
         ("provider", json!(settings.provider.name())),
         ("server", json!(settings.provider.server())),

@@ -71,15 +71,21 @@ impl Shown {
         Ok(())
     }
 
-    /// Does so with words in a chat, if each of them is a number or may be an id.
-    pub fn ids(&self, words: &mut [String], whose: &mut Whose) -> Result<()> {
-        let are_meant = words
-            .iter()
-            .all(|word| number(word).is_some() || may_be_id(word));
-        if self.list.is_some() && are_meant {
-            words.iter_mut().try_for_each(|word| self.id(word, whose))?;
+    /// Does so with words in a chat, if each of them is the number of a row or may be an id: `404` may be looked for.
+    pub fn ids(&self, words: &[String], whose: &mut Whose) -> Result<Vec<String>> {
+        let mut ids = words.to_vec();
+        let Some(list) = &self.list else {
+            return Ok(ids);
+        };
+        let is_row = |number: usize| (1..=list.ids.len()).contains(&number);
+        let is_meant = |word: &String| {
+            let number = number(word);
+            number.is_some_and(|number| word.starts_with('#') || is_row(number)) || may_be_id(word)
+        };
+        if words.iter().all(is_meant) {
+            ids.iter_mut().try_for_each(|word| self.id(word, whose))?;
         }
-        Ok(())
+        Ok(ids)
     }
 }
 

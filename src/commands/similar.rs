@@ -23,16 +23,14 @@ pub struct Args {
 }
 
 pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) -> Result<()> {
-    if let [word] = &mut args.words[..] {
-        shown.id(word, &mut args.whose)?;
-    }
+    let ids = match &args.words[..] {
+        [_] => shown.ids(&args.words, &mut args.whose)?,
+        _ => Vec::new(),
+    };
     args.whose.among(&mut args.words, memory, ui).await?;
     let filter = memory.filter(args.whose.whom(), None, None).await?;
     let limit = args.limit.map_or(memory.limit, usize::from);
-    let named = match &args.words[..] {
-        [_] => named(&args.words, &filter, memory).await?.pop(),
-        _ => None,
-    };
+    let named = named(&ids, &filter, memory).await?.pop();
     let store = &memory.store;
     let (hits, cycles) = if let Some(named) = named {
         store.similar_to(&named, &filter, limit).await?

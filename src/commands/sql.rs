@@ -15,6 +15,9 @@ pub struct Args {
     /// The query
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     query: Vec<String>,
+    /// Whether it came from elsewhere, where nobody writes options.
+    #[arg(skip)]
+    is_piped: bool,
     /// Print comma-separated values
     #[arg(long)]
     csv: bool,
@@ -29,6 +32,7 @@ impl Args {
     /// Takes the query from a text, if none was given.
     pub fn or_query(&mut self, text: impl FnOnce() -> Result<String>) -> Result<()> {
         if self.query.is_empty() {
+            self.is_piped = true;
             self.query.push(text()?);
         }
         Ok(())
@@ -40,7 +44,7 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     if query.trim().is_empty() {
         bail!("there is no query: `/sql SELECT count(*) FROM interactions`");
     }
-    if let Some(option) = late_option(&query) {
+    if let Some(option) = late_option(&query).filter(|_| !args.is_piped) {
         bail!(Hinted {
             message: format!("`{option}` stands after the query, where it would be a comment"),
             hint: "options come before it: `/sql --csv SELECT …`".to_owned(),
@@ -52,23 +56,23 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     ui.rows(&rows, args.csv)
 }
 
-/// Returns an option in the last line of a query, outside quotes: `--csv`, not `-- csv`.
+/// Returns an option that stands in the last line of a query outside quotes, where SQL has a comment: `--csv`, not `-- csv`.
 fn late_option(query: &str) -> Option<&str> {
-    let last = query.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    const OPTIONS: [&str; 5] = ["csv", "limit", "user", "all-users", "json"];
     let mut quote = None;
     let mut before = ' ';
     for (at, c) in query.char_indices() {
         match quote {
             Some(open) => quote = (c != open).then_some(open),
             None if matches!(c, '\'' | '"') => quote = Some(c),
-            None if c == '-' && at >= last && before.is_whitespace() => {
+            None if before.is_whitespace() && query[at..].starts_with("--") => {
                 let word = query[at..].split_whitespace().next().unwrap_or_default();
-                let name = word.strip_prefix("--").unwrap_or_default();
-                let name = name.split('=').next().unwrap_or_default();
-                let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
-                if name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_name) {
-                    return Some(word);
-                }
+                let name = word.trim_start_matches('-').split('=').next();
+                // A comment, to the end of its line; the quotes in it are none.
+                return match query[at..].find('\n') {
+                    Some(end) => late_option(&query[at + end..]),
+                    None => Some(word).filter(|_| name.is_some_and(|it| OPTIONS.contains(&it))),
+                };
             }
             None => {}
         }

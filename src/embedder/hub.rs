@@ -13,12 +13,15 @@ use super::weights::{INDEX, WEIGHTS, shards};
 /// The file that says that all of a revision has been fetched, and that what may be missing really is. It has another name since
 /// more files are asked for.
 const WHOLE: &str = "allm-has-the-whole-of-it";
+/// The same of before more files were asked for.
+const WHOLE_BEFORE: &str = "allm-has-it-whole";
 /// The address of the hub.
 const HUB: &str = "https://huggingface.co";
 
-/// Returns the folder of a repository that has been fetched.
+/// Returns the folder of a repository that has been fetched, with what an earlier program fetched as the second choice.
 pub fn fetched(repository: &str, cache: &Path) -> Option<PathBuf> {
-    let mark = cached(repository, cache).get(WHOLE)?;
+    let cached = cached(repository, cache);
+    let mark = cached.get(WHOLE).or_else(|| cached.get(WHOLE_BEFORE))?;
     mark.parent().map(Path::to_owned)
 }
 
@@ -28,7 +31,7 @@ fn cached(repository: &str, cache: &Path) -> CacheRepo {
 
 /// Fetches what is missing of a repository, with a progress bar on stderr when `progress` is set.
 pub async fn fetch(repository: &str, cache: &Path, progress: bool) -> Result<()> {
-    if fetched(repository, cache).is_some() {
+    if cached(repository, cache).get(WHOLE).is_some() {
         return Ok(());
     }
     fs::create_dir_all(cache).with_context(|| format!("cannot create `{}`", cache.display()))?;
@@ -49,7 +52,14 @@ pub async fn fetch(repository: &str, cache: &Path, progress: bool) -> Result<()>
     // A fetch that goes on with one of another day may find another revision, and then begins again.
     for _ in 0..2 {
         fetch.there.clear();
-        fetch.all().await?;
+        if let Err(error) = fetch.all().await {
+            // Where the hub cannot be reached, what was whole for an earlier program will do.
+            let is_away = matches!(error.downcast_ref(), Some(ApiError::RequestError(error)) if error.status().is_none());
+            return match fetched(repository, cache) {
+                Some(_) if is_away => Ok(()),
+                _ => Err(error),
+            };
+        }
         let cached = cached(repository, cache);
         if fetch.there.iter().all(|file| cached.get(file).is_some())
             && let Some(folder) = fetch.folder(&cached)

@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Input {
         }
         return Input::Command(words(line, takes_phrases(name)));
     }
-    // A second slash has what would be a command said to the model; before anything else it is meant: `//TODO`.
+    // A second slash has what would be a command said to the model; before anything else it is meant: `//path`.
     if let Some((before, after)) = text.split_once('/')
         && before.trim().is_empty()
         && is_command(after)
@@ -275,7 +275,7 @@ mod tests {
         message("// returns the sum", "// returns the sum");
         message("/// a comment", "/// a comment");
         message("//", "//");
-        message("//TODO: is\n//this right?", "//TODO: is\n//this right?");
+        message("//a: is\n//this right?", "//a: is\n//this right?");
         message(
             "    def f():\n        return 1\r\n",
             "    def f():\n        return 1",

@@ -53,6 +53,7 @@ mod predecessor;
 mod privacy;
 mod recall;
 mod refused;
+mod release;
 mod removal;
 mod replay;
 mod retention;

@@ -139,8 +139,10 @@ pub async fn import(
             Arc::new(lines)
         }
     };
-    let report = bringing.bring(&source, options).await?;
-    bringing.say(&*source, &report)
+    let report = bringing.bring(&source, options.clone()).await?;
+    let outcome = bringing.say(&*source, &report)?;
+    bringing.embed(options).await?;
+    Ok(outcome)
 }
 
 /// Holds how a history is brought in.
@@ -176,8 +178,15 @@ impl Bringing<'_> {
             store: Arc::new(store),
             by,
             since: self.since,
-            embed: self.embed,
         })
+    }
+
+    /// Makes the vectors of what was recorded, and of what an import before this one was stopped at.
+    async fn embed(&self, options: Options) -> Result<()> {
+        if self.embed && !self.dry_run {
+            embed(&Store::open(options).await?, self.ui).await?;
+        }
+        Ok(())
     }
 
     async fn look(&self, importer: &Importer, source: &Arc<dyn Source>) -> Result<Report> {
@@ -220,8 +229,10 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     let theirs = found.as_deref().and_then(real);
     let is_in_the_way = theirs.is_some() && theirs == real(&options.uri);
     if !is_in_the_way {
-        let report = bringing.bring(&source, options).await?;
-        return bringing.say(&*source, &report);
+        let report = bringing.bring(&source, options.clone()).await?;
+        let outcome = bringing.say(&*source, &report)?;
+        bringing.embed(options).await?;
+        return Ok(outcome);
     }
     let place = options.uri.clone();
     let nowhere = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -229,11 +240,11 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
         true => Options {
             home: nowhere.path().to_owned(),
             uri: nowhere.path().join("lancedb").display().to_string(),
-            ..options
+            ..options.clone()
         },
         false => Options {
             uri: store::incoming(&place),
-            ..options
+            ..options.clone()
         },
     };
     let report = bringing.bring(&source, beside.clone()).await?;
@@ -259,6 +270,7 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     bringing
         .ui
         .note(&format!("the tables of AbstractLLM are kept in {aside}"));
+    bringing.embed(options).await?;
     Ok(outcome)
 }
 
@@ -290,12 +302,11 @@ async fn restore(lines: &JsonLines, options: Options, bringing: &Bringing<'_>) -
         .await;
     spinner.end();
     let moved = moved?;
-    if bringing.embed && !bringing.dry_run {
-        embed(&store, ui).await?;
-    }
     ui.moved("import", &moved)?;
-    if bringing.dry_run {
-        ui.note("nothing was brought in: this was a dry run");
+    match bringing.dry_run {
+        true => ui.note("nothing was brought in: this was a dry run"),
+        false if bringing.embed => drop(embed(&store, ui).await?),
+        false => {}
     }
     Ok(Outcome::Done)
 }

@@ -46,9 +46,8 @@ pub use llm::Llm;
 pub use opencode::Opencode;
 pub use report::{Part, Report};
 
-/// How many turns are stored at once where each has to be embedded: some seconds of work.
-const EMBEDDED: usize = 64;
-const UNEMBEDDED: usize = 1_000;
+/// How many turns are stored at once.
+const AT_ONCE: usize = 1_000;
 /// How many turns wait to be stored.
 const WAITING: usize = 2_000;
 
@@ -113,8 +112,6 @@ pub struct Importer {
     pub user: User,
     /// Only what was said from then on.
     pub since: Option<DateTime<Utc>>,
-    /// Whether vectors are made at once.
-    pub embed: bool,
 }
 
 /// Says what is known of a turn that waits to be stored.
@@ -173,10 +170,6 @@ impl Importer {
             };
             tokio::task::spawn_blocking(move || source.read(&mut take))
         };
-        let most = match self.embed && mode == Mode::Store {
-            true => EMBEDDED,
-            false => UNEMBEDDED,
-        };
         let mut report = Report::default();
         let mut seen = HashSet::new();
         let mut batch = Vec::new();
@@ -208,7 +201,7 @@ impl Importer {
                     }
                 }
             }
-            if batch.len() >= most || is_last {
+            if batch.len() >= AT_ONCE || is_last {
                 self.store(&mut batch, mode, &mut report).await?;
                 if report.stored() > done {
                     done = report.stored();
@@ -238,7 +231,8 @@ impl Importer {
         let fates = match mode {
             Mode::Count => self.store.fates(&mut turns).await?,
             Mode::Store => {
-                let imported = self.store.import(turns, self.embed).await?;
+                // What is recorded is safe; its vectors take longer, and can be made at any time.
+                let imported = self.store.import(turns, false).await?;
                 report.redacted += imported.redacted;
                 // Upkeep that meets another writer fails and costs nothing: the next round does it.
                 drop(self.store.settle().await);

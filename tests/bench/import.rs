@@ -62,7 +62,6 @@ async fn import(home: &Path, name: &str, file: &Path, embed: bool) {
         by: user.clone(),
         user,
         since: None,
-        embed,
     };
     let source: Arc<dyn Source> = Arc::new(JsonLines::open(file).expect("the file opens"));
     // As the program does, it looks first.
@@ -73,6 +72,10 @@ async fn import(home: &Path, name: &str, file: &Path, embed: bool) {
         report.expect("it is brought in"),
     );
     assert_eq!(looked.stored(), report.stored());
+    if embed {
+        let made = importer.store.embed_missing(|_, _| {}).await;
+        made.expect("what is recorded is embedded");
+    }
 }
 
 /// Writes so many turns, and returns what they say.

@@ -1,6 +1,7 @@
 //! Makes the vectors that are missing: of turns that were recorded while the embedder failed, or brought in without vectors.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lancedb::expr::{DfExpr, col, lit};
@@ -12,8 +13,11 @@ use crate::store::tables::{
     Interaction, Origin, Passage, ReactCycle, Record, Table, among, one_of,
 };
 
-/// How many passages are embedded before they are written, at least: some seconds of work.
+/// How many passages are embedded before they are written, at least, and at most.
 const BATCH: usize = 128;
+const MOST: usize = 4_096;
+/// How long a batch is to take: whoever stops it loses no more, and a commit is little beside it.
+const WORK: Duration = Duration::from_secs(2);
 /// How many batches leave the tables in need of upkeep.
 const UPKEEP: usize = 32;
 
@@ -138,11 +142,11 @@ impl Store {
     ) -> Result<usize> {
         let Missing { count, seen } = self.missing(of).await?;
         let all = count.values().sum();
-        let (mut done, mut batches) = (0, 0);
+        let (mut done, mut batches, mut batch) = (0, 0, BATCH);
         let mut left = count.into_iter().peekable();
         while left.peek().is_some() {
             let (mut ids, mut size) = (Vec::new(), 0);
-            while let Some((id, count)) = left.next_if(|_| size < BATCH) {
+            while let Some((id, count)) = left.next_if(|_| size < batch) {
                 ids.push(id);
                 size += count;
             }
@@ -155,7 +159,12 @@ impl Store {
                 // Another process was quicker.
                 continue;
             }
+            let begun = Instant::now();
             self.embed(passages.iter_mut()).await?;
+            batch = match begun.elapsed() < WORK {
+                true => (batch * 2).min(MOST),
+                false => (batch / 2).max(BATCH),
+            };
             self.passages.replace(&passages).await?;
             done += passages.len();
             progress(done, all);

@@ -36,13 +36,14 @@ pub async fn run(mut args: Args, memory: &Memory, shown: &mut Shown, ui: &Ui) ->
     let text = args.words.join(" ");
     let mut matches = Matches::default();
     if !text.is_empty() {
-        let query = memory.query(&text, filter, SEARCHED);
+        let query = memory.query(&text, filter.clone(), SEARCHED);
         let found = memory.store.search(&query).await?;
         ui.notices(&found.notices);
         matches = ranked(&mut sessions, found);
     }
     let more = sessions.len().saturating_sub(limit);
     sessions.truncate(limit);
+    memory.store.add_usage(&filter, &mut sessions).await?;
     let ids = sessions.iter().map(|summary| &summary.session.session_id);
     shown.list(ids.collect(), &args.found.whose);
     ui.sessions(&sessions, &matches, more)

@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use lancedb::datafusion::functions::regex::expr_fn::regexp_like;
+use lancedb::datafusion::functions_aggregate::expr_fn::{count, max};
+use lancedb::datafusion::prelude::SessionContext;
 use lancedb::expr::{DfExpr, col, contains, lit, lower};
 use serde::Deserialize;
 
+use super::sql::frame;
 use crate::conversation::{Step, Usage};
 use crate::store::open::Store;
 use crate::store::tables::kind::{Kind, OWN};
 use crate::store::tables::{
-    Filter, Interaction, Order, Record, SHOWN, Session, Table, both, session,
+    Filter, Interaction, Order, Record, SHOWN, Session, Table, both, one_of, read, session,
 };
 
 /// The column that tells interactions apart.
@@ -42,12 +45,19 @@ pub struct Outline {
     pub timestamp: DateTime<Utc>,
 }
 
-/// Is what counts of a turn in the list of sessions.
+/// Is what the turns of a session come to.
 #[derive(Deserialize)]
-struct Turn {
+struct Active {
     session_id: String,
+    turns: usize,
     #[serde(with = "chrono::serde::ts_microseconds")]
-    timestamp: DateTime<Utc>,
+    last: DateTime<Utc>,
+}
+
+/// Is what a turn of a session has used.
+#[derive(Deserialize)]
+struct Used {
+    session_id: String,
     token_usage: String,
 }
 
@@ -226,22 +236,24 @@ impl Store {
         Ok(steps)
     }
 
-    /// Returns the sessions within the filter's scope that had a turn within its time, latest first.
+    /// Returns the sessions within the filter's scope that had a turn within its time, latest first; what they used is not added up.
     pub async fn sessions(&self, filter: &Filter) -> Result<Vec<SessionSummary>> {
-        let mut active: HashMap<String, (usize, DateTime<Utc>, Usage)> = HashMap::new();
-        let take = |turn: Turn| {
-            let usage = Usage::parse(&turn.token_usage).unwrap_or_default();
-            let first = (0, turn.timestamp, Usage::default());
-            let entry = active.entry(turn.session_id).or_insert(first);
-            entry.0 += 1;
-            entry.1 = entry.1.max(turn.timestamp);
-            entry.2 += usage;
-            Ok(())
-        };
-        let columns = ["session_id", "timestamp", "token_usage"];
-        self.interactions
-            .each(filter.turns(), &columns, take)
-            .await?;
+        let pass = self.locks.enter().await?;
+        let turns = frame(&SessionContext::new(), &self.interactions, filter.turns()).await?;
+        let active = turns.aggregate(
+            vec![col("session_id")],
+            vec![
+                count(lit(1)).alias("turns"),
+                max(col("timestamp")).alias("last"),
+            ],
+        );
+        let active = active?.collect().await?;
+        drop(pass);
+        let active: Vec<Active> = read(Interaction::NAME, &active)?;
+        let mut active: HashMap<String, Active> = active
+            .into_iter()
+            .map(|session| (session.session_id.clone(), session))
+            .collect();
         let sessions = self
             .sessions
             .select(filter.scope_expr(), &session::ALL, None, None)
@@ -249,17 +261,39 @@ impl Store {
         let mut sessions: Vec<SessionSummary> = sessions
             .into_iter()
             .filter_map(|mut session| {
-                let &(turns, last_active, usage) = active.get(&session.session_id)?;
-                session.last_active = last_active;
+                let Active { turns, last, .. } = active.remove(&session.session_id)?;
+                session.last_active = last;
                 Some(SessionSummary {
                     session,
                     turns,
-                    usage,
+                    usage: Usage::default(),
                 })
             })
             .collect();
         sessions.sort_by_key(|summary| std::cmp::Reverse(summary.session.last_active));
         Ok(sessions)
+    }
+
+    /// Adds up what the turns of sessions have used, of those that the filter lets through.
+    pub async fn add_usage(&self, filter: &Filter, sessions: &mut [SessionSummary]) -> Result<()> {
+        let ids = sessions
+            .iter()
+            .map(|summary| summary.session.session_id.as_str());
+        let these = one_of("session_id", ids);
+        let these = filter.turns().into_iter().fold(these, DfExpr::and);
+        let mut used: HashMap<String, Usage> = HashMap::new();
+        let take = |turn: Used| {
+            let usage = Usage::parse(&turn.token_usage).unwrap_or_default();
+            *used.entry(turn.session_id).or_default() += usage;
+            Ok(())
+        };
+        let columns = ["session_id", "token_usage"];
+        self.interactions.each(Some(these), &columns, take).await?;
+        for summary in sessions {
+            let usage = used.remove(&summary.session.session_id);
+            summary.usage = usage.unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Returns the last turn that has an answer, or a part of one.

@@ -112,18 +112,28 @@ impl Store {
         mine: Option<DfExpr>,
         zone: &str,
     ) -> Result<()> {
-        table.inner.checkout_latest().await?;
-        let adapter = BaseTableAdapter::try_new(table.inner.base_table().clone()).await?;
-        let mut frame = context.read_table(Arc::new(Careful(adapter)))?;
-        if let Some(mine) = mine {
-            frame = frame.filter(mine)?;
-        }
-        let view = frame
+        let view = frame(context, table, mine)
+            .await?
             .select(columns::<R>(self.dimension, zone)?)?
             .into_view();
         context.register_table(R::NAME, view)?;
         Ok(())
     }
+}
+
+/// Returns the rows of a table that a filter lets through, to be asked of DataFusion.
+pub(super) async fn frame<R: Record>(
+    context: &SessionContext,
+    table: &Table<R>,
+    filter: Option<DfExpr>,
+) -> Result<DataFrame> {
+    table.inner.checkout_latest().await?;
+    let adapter = BaseTableAdapter::try_new(table.inner.base_table().clone()).await?;
+    let frame = context.read_table(Arc::new(Careful(adapter)))?;
+    Ok(match filter {
+        Some(filter) => frame.filter(filter)?,
+        None => frame,
+    })
 }
 
 /// Threads that are let go of without waiting for what runs on them.

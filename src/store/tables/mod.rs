@@ -20,5 +20,5 @@ pub use kind::Kind;
 pub use passage::{Origin, Passage};
 pub use react_cycle::ReactCycle;
 pub use session::Session;
-pub use table::{Having, Order, Record, Table};
+pub use table::{Having, Order, Record, Table, read};
 pub use user::{Me, User, Users, username};

@@ -373,7 +373,8 @@ pub enum Order<'c> {
     Descending(&'c str),
 }
 
-fn read<T: DeserializeOwned>(table: &str, batches: &[RecordBatch]) -> Result<Vec<T>> {
+/// Returns what the rows of some batches hold.
+pub fn read<T: DeserializeOwned>(table: &str, batches: &[RecordBatch]) -> Result<Vec<T>> {
     let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches {
         let read: Vec<T> = serde_arrow::from_record_batch(batch)

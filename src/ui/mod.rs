@@ -31,6 +31,7 @@ pub use lists::listed;
 pub use live::Live;
 pub use pager::is_watched;
 pub use progress::Bar;
+pub use report::suggestion;
 pub use sessions::Matches;
 pub use settings::Setting;
 pub use talk::Talk;

@@ -71,9 +71,8 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
             ContextValue::Strings(words) => words.clone(),
             _ => told(kind).into_iter().collect(),
         };
-        let word = word?;
-        let near = suggestions.into_iter().filter(|near| is_near(&word, near));
-        near.min_by_key(|near| distance(&word, near))
+        let near = nearest(&word?, suggestions.iter().map(String::as_str));
+        near.map(str::to_owned)
     };
     let near = |word: String| format!("did you mean `{word}`?");
     let explained = || "`--help` explains it".to_owned();
@@ -113,6 +112,17 @@ fn misunderstood(error: &clap::Error) -> (String, String) {
         named.or_else(|| suggested(told(ContextKind::InvalidValue), ContextKind::SuggestedValue));
     let hint = named.map(near).or_else(|| told(ContextKind::Suggested));
     (message, hint.or(usage).unwrap_or_else(explained))
+}
+
+/// Asks, where a hint begins, whether a word was meant for one of those that are known; of nothing near it says nothing.
+pub fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    nearest(word, known).map_or(String::new(), |near| format!("did you mean `{near}`? "))
+}
+
+/// Returns that word of those that are known which another one may be a slip for.
+fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.into_iter().filter(|known| is_near(word, known));
+    near.min_by_key(|known| distance(word, known))
 }
 
 /// Returns how many letters are between two words, whatever marks them as a command or an option.

@@ -172,17 +172,23 @@ impl Store {
 
     async fn look(&self, query: &SearchQuery) -> Result<Found> {
         let mut found = Found::default();
-        let mut vector = None;
-        if query.mode != Mode::Text {
-            match self.embed_query(&query.text).await {
-                Ok(embedded) => vector = Some(embedded),
-                Err(error) if query.mode == Mode::Semantic => return Err(error),
-                Err(error) => found
-                    .notices
-                    .push(error.context("looked for the words alone")),
+        let embedding = async {
+            match query.mode {
+                Mode::Text => None,
+                _ => Some(self.embed_query(&query.text).await),
             }
-        }
-        let sample = self.sample(&query.filter).await?;
+        };
+        // One computes while the other reads.
+        let (embedded, sample) = tokio::join!(embedding, self.sample(&query.filter));
+        let vector = match embedded {
+            Some(Err(error)) if query.mode == Mode::Hybrid => {
+                let error = error.context("looked for the words alone");
+                found.notices.push(error);
+                None
+            }
+            embedded => embedded.transpose()?,
+        };
+        let sample = sample?;
         let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
         loop {

@@ -1,11 +1,11 @@
 //! Local time: the system's zone, or one that is named.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use chrono::{
     DateTime, FixedOffset, Local, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone,
     Timelike, Utc,
 };
-use chrono_tz::Tz;
+use chrono_tz::{TZ_VARIANTS, Tz};
 
 /// A day and an hour, in seconds.
 const DAY: i64 = 25 * 3600;
@@ -15,10 +15,10 @@ const DAY: i64 = 25 * 3600;
 pub struct Zone(Option<Tz>);
 
 impl Zone {
-    /// Returns the zone of that name in the IANA database.
+    /// Returns the zone of that name in the IANA database, which may be given as `$TZ` has it.
     pub fn named(name: &str) -> Result<Zone> {
-        let zone = name.parse().map_err(|_| {
-            anyhow!("there is no time zone `{name}`: give one like Europe/Berlin or UTC")
+        let zone = parsed(name).with_context(|| {
+            format!("there is no time zone `{name}`: give one like Europe/Berlin or UTC")
         });
         Ok(Zone(Some(zone?)))
     }
@@ -28,9 +28,11 @@ impl Zone {
         let now = Utc::now();
         let same = |zone: &Tz| self.local(now).offset() == fixed(&now.with_timezone(zone)).offset();
         let system = || {
-            let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
+            let named = std::env::var("TZ").ok();
+            let named = named
+                .filter(|name| !matches!(&name[..], "" | "/etc/localtime" | ":/etc/localtime"));
             let named = named.or_else(|| iana_time_zone::get_timezone().ok())?;
-            named.trim_start_matches(':').parse().ok().filter(same)
+            parsed(&named).filter(same)
         };
         match self.0.or_else(system) {
             Some(zone) => zone.name().to_owned(),
@@ -88,6 +90,19 @@ impl Zone {
     }
 }
 
+/// Reads the name of a zone in large letters or small, also where it is the path of its file, or has a colon before it.
+fn parsed(name: &str) -> Option<Tz> {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    let name = name
+        .rsplit_once("/zoneinfo/")
+        .map_or(name, |(_, name)| name);
+    let mut kinds = ["posix/", "right/"].into_iter();
+    let bare = kinds.find_map(|kind| name.strip_prefix(kind));
+    let name = bare.unwrap_or(name);
+    let is_it = |zone: &&Tz| zone.name().eq_ignore_ascii_case(name);
+    TZ_VARIANTS.iter().find(is_it).copied()
+}
+
 fn fixed<Z: TimeZone>(time: &DateTime<Z>) -> DateTime<FixedOffset> {
     time.with_timezone(&time.offset().fix())
 }
@@ -135,6 +150,21 @@ mod tests {
         // A whole day was skipped.
         check("Pacific/Apia", "2011-12-30T12:00:00", "2011-12-30T10:00:00");
         assert!(Zone::named("Mars/Olympus").is_err());
+    }
+
+    #[test]
+    fn a_zone_may_be_given_as_the_path_of_its_file() {
+        for name in [
+            "Europe/Berlin",
+            ":Europe/Berlin",
+            "europe/berlin",
+            "/usr/share/zoneinfo/Europe/Berlin",
+            ":/usr/share/zoneinfo/posix/Europe/Berlin",
+            "/var/db/timezone/zoneinfo/Europe/Berlin",
+        ] {
+            assert_eq!(Zone::named(name).unwrap().name(), "Europe/Berlin", "{name}");
+        }
+        assert!(Zone::named("/etc/localtime").is_err());
     }
 
     #[test]

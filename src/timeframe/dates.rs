@@ -36,8 +36,10 @@ pub fn written(word: &str, today: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
         }
         // Days first with dots.
         [date, month, ""] if mark == Some('.') => {
-            let this = ymd(today.year(), short(month)?, short(date)?).filter(|date| *date <= today);
-            day(this.or_else(|| ymd(today.year() - 1, short(month)?, short(date)?))?)
+            let (month, date) = (short(month)?, short(date)?);
+            // The 29th of February is as far away as eight years.
+            let mut past = (0..=8).filter_map(|back| ymd(today.year() - back, month, date));
+            day(past.find(|date| *date <= today)?)
         }
         [_, _, year] if mark == Some('.') => {
             let (date, month) = (short(parts[0])?, short(parts[1])?);

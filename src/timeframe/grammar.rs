@@ -18,7 +18,7 @@ pub fn span(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<Span> {
 }
 
 /// Returns a text as the grammar has it: small letters, one kind of dash, blanks for commas and for the `T` of a date.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let text = text.trim().to_lowercase();
     let text = text.replace(',', " ").replace(['−', '‑'], "-");
     let text = text.replace("a.m.", "am").replace("p.m.", "pm");
@@ -229,6 +229,11 @@ impl Together {
             (None, Which::Latest) if !self.has_begun(today) => today.pred_opt()?,
             (None, Which::Latest | Which::This) => today,
             (None, Which::Next) => today.succ_opt()?,
+        };
+        // `this` and `last` name the day.
+        let every = match which {
+            Which::Latest => every,
+            _ => Every::Once,
         };
         Some(Span {
             range: self.range(hours(day, part.from), hours(day, part.until)),

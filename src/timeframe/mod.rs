@@ -25,10 +25,11 @@ pub use zone::Zone;
 /// The forms that are read, for error messages and help.
 pub const ACCEPTED: &str = "2025-09-15, 2025-09-15T10:00, 2025-09-15 10:00..12:15, Sept 15, 2025 10:00-12:15, 8.11.2026, 2025-09, november, \
 nov 1-3, yesterday evening, today 9am..noon, 10am yesterday, last tuesday morning, last week, last 3 days, 7d, 2h ago, since monday, \
-until noon, from nov 1 to nov 3, now, 2025-09-15T10:00:30Z, 2025-09-15T10:00+02:00, 1726400000";
+until noon, from nov 1 to nov 3, last 30m (minutes), now, 2025-09-15T10:00:30Z, 2025-09-15T10:00+02:00, 1726400000";
 
-/// Where a window begins that has no beginning: nothing is older.
-pub const BEGINNING: DateTime<Utc> = DateTime::UNIX_EPOCH;
+/// Where a window begins that has no beginning, the year before 1: no year that can be typed is older.
+pub const BEGINNING: DateTime<Utc> =
+    DateTime::from_timestamp(-62_167_219_200, 0).expect("the calendar goes back further");
 
 /// One end of a window of time; none, where it is open.
 pub type Bound = Option<DateTime<Utc>>;
@@ -109,7 +110,7 @@ fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
         return half(open, rest, zone, now);
     }
     if let Some(span) = grammar::span(text, zone, now) {
-        return Ok(span.range);
+        return Ok(latest(span, text, zone, now).range);
     }
     // Two times, with nothing but a blank between them, where neither could be a part of the other; an error tells of the part that
     // is none.
@@ -129,6 +130,13 @@ fn range_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
         }
     }
     Err(failure.unwrap_or_else(|| unread(text)))
+}
+
+/// Returns the time of day that is meant where no day is named: the last one that has begun.
+fn latest(span: Span, text: &str, zone: Zone, now: DateTime<Utc>) -> Span {
+    let is_ahead = span.every == Every::Day && span.range.from > now;
+    let before = is_ahead.then(|| grammar::span(text, zone, now - TimeDelta::days(1)));
+    before.flatten().unwrap_or(span)
 }
 
 fn unread(text: &str) -> anyhow::Error {
@@ -166,29 +174,26 @@ fn in_order(from: DateTime<Utc>, until: DateTime<Utc>, zone: Zone) -> Result<()>
 /// Reads a window that is open on one side: there it goes on up to now, or from the beginning.
 fn half(open: Open, text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Range> {
     // `since 9` means the hour.
-    let hour = text.parse::<u32>().ok().filter(|hour| *hour <= 24);
+    let hour = text.parse::<u32>().ok();
+    let hour = hour.filter(|hour| text.len() <= 2 && *hour <= 24);
     let hour = hour.map(|hour| format!("{hour}:00"));
-    let read = |now| {
-        let span = grammar::span(hour.as_deref().unwrap_or(text), zone, now);
-        span.ok_or_else(|| unread(text))
+    let words = hour.as_deref().unwrap_or(text);
+    let span = grammar::span(words, zone, now).ok_or_else(|| unread(text))?;
+    // A window that begins in the future is empty.
+    let up_to_now = |from| Range {
+        from,
+        until: now.max(from),
     };
-    let mut span = read(now)?;
-    let is_since = matches!(open, Open::Since | Open::After);
-    if is_since && span.every == Every::Day && span.range.from > now {
-        span = read(now - TimeDelta::days(1))?;
-    }
-    let from = match open {
-        Open::Since => span.range.from,
-        Open::After => span.end(),
-        Open::Until | Open::Before => BEGINNING,
+    let up_to = |until| Range {
+        from: BEGINNING,
+        until,
     };
-    let until = match open {
-        Open::Since | Open::After => now.max(from),
-        Open::Until => span.end(),
-        Open::Before => span.range.from,
-    };
-    in_order(from, until.max(from + TimeDelta::nanoseconds(1)), zone)?;
-    Ok(Range { from, until })
+    Ok(match open {
+        Open::Since => up_to_now(latest(span, words, zone, now).range.from),
+        Open::After => up_to_now(latest(span, words, zone, now).end()),
+        Open::Until => up_to(span.end()),
+        Open::Before => up_to(span.range.from),
+    })
 }
 
 /// Reads the range from the beginning of `from` to the end of `until`.
@@ -198,18 +203,13 @@ fn between(from: &str, until: &str, zone: Zone, now: DateTime<Utc>) -> Result<Ra
     let read = |text: &str, now| grammar::span(text, zone, now).ok_or_else(|| unread(text));
     let (mut begun, mut ended) = (read(from, now)?, read(until, now)?);
     // What says less is of the same day, week or year as the other end.
-    if ended.every == Every::Once && begun.every != Every::Once || begun.every == Every::Day {
-        let other = read(from, ended.range.from)?;
-        if ended.every != Every::Day {
-            begun = other;
-        }
-        if begun.range.from >= ended.end() && begun.every == Every::Day {
-            let before = ended.range.from - TimeDelta::days(1);
-            begun = if ended.every == Every::Day {
-                begun
-            } else {
-                read(from, before)?
-            };
+    let lacks = ended.every == Every::Once && begun.every != Every::Once;
+    if begun.every == Every::Day && ended.every == Every::Day {
+        begun = latest(begun, from, zone, now);
+    } else if begun.every == Every::Day || lacks {
+        begun = read(from, ended.range.from)?;
+        if begun.every == Every::Day && begun.range.from >= ended.end() {
+            begun = read(from, ended.range.from - TimeDelta::days(1))?;
         }
     }
     let begin = begun.range.from;

@@ -215,14 +215,12 @@ impl Reading {
 
     /// Takes a week, a month, a quarter or a year by the calendar.
     fn calendar(&mut self, unit: Unit, which: Which) -> Option<()> {
-        let one = Amount::one(unit);
         let (from, until) = unit_around(self.today, unit)?;
         let days = match which {
             Which::Last => unit_around(from.pred_opt()?, unit)?,
             Which::Next => unit_around(until, unit)?,
             Which::This | Which::Latest => (from, until),
         };
-        (!matches!(one.unit, Unit::Time(_))).then_some(())?;
         put(&mut self.pieces.days, days)
     }
 
@@ -295,7 +293,8 @@ pub fn is_unclear(words: &[&str]) -> bool {
         || matches!(words, [number, "m"] if words::is_number(number))
 }
 
-fn offset(word: &str) -> Option<FixedOffset> {
+/// Reads an offset that some place on earth has: quarters of an hour, from -12:00 to +14:00.
+pub fn offset(word: &str) -> Option<FixedOffset> {
     if matches!(word, "z" | "utc" | "gmt") {
         return FixedOffset::east_opt(0);
     }
@@ -305,7 +304,9 @@ fn offset(word: &str) -> Option<FixedOffset> {
         2 => format!("{word}:00"),
         _ => word.to_owned(),
     };
-    whole.parse().ok()
+    let offset: FixedOffset = whole.parse().ok()?;
+    let minutes = offset.local_minus_utc() / 60;
+    (minutes % 15 == 0 && (-12 * 60..=14 * 60).contains(&minutes)).then_some(offset)
 }
 
 /// Reads a time of day with an offset at its end.

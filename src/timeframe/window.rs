@@ -1,7 +1,9 @@
 //! Windows: a beginning and an end, and what one of them lends the other.
 
 use super::clock::time_of_day;
-use super::words::{day_of, is_number, month, weekday, year};
+use super::grammar::plain;
+use super::pieces::offset;
+use super::words::{day_of, is_number, month, weekday};
 
 /// What separates the two ends, beside a dash within a word.
 const SEPARATORS: [&str; 14] = [
@@ -45,7 +47,7 @@ pub fn open(text: &str) -> Option<(Open, &str)> {
 
 /// Splits a window into its beginning and its end, each of which names a time by itself; `None` when the text is no window.
 pub fn window(text: &str) -> Option<(String, String)> {
-    let text = text.trim().to_lowercase().replace(',', " ");
+    let text = plain(text);
     let (before, rest, is_between) = lead(&text);
     let with = |from: &str| format!("{before} {from}").trim().to_owned();
     let (from, until) = split(rest, is_between)?;
@@ -101,11 +103,13 @@ fn is_end(word: &str) -> bool {
 
 /// Returns whether a dash between two words is the sign of an offset: it follows seconds, or would go back in time.
 fn is_offset(from: &str, until: &str) -> bool {
-    let (Some(begin), Some(end)) = (time_of_day(from), time_of_day(until)) else {
-        return false;
+    let hours = match until.len() {
+        2 => format!("{until}:00"),
+        _ => until.to_owned(),
     };
-    let is_clock = from.contains(':') && until.len() == "12:15".len();
-    from.matches(':').count() > 1 || is_clock && begin >= end
+    let ends = time_of_day(from).zip(time_of_day(&hours));
+    let goes_back = ends.is_some_and(|(begin, end)| from.contains(':') && begin >= end);
+    (goes_back || from.matches(':').count() > 1) && offset(&format!("-{until}")).is_some()
 }
 
 /// Gives each end what only the other one says: `nov 1` and `3`, `9` and `5pm`, `1` and `3 nov`.
@@ -121,13 +125,19 @@ fn lend(from: &str, until: &str) -> (String, String) {
     let joined = |parts: &[&[&str]]| parts.concat().join(" ");
     let has_month = |words: &[&str]| words.iter().any(|word| month(word).is_some());
     let day = |word: &str| day_of(word).filter(|day| (1..=31).contains(day));
+    // Beside `nov 3` another number is an hour.
+    let is_day_alone =
+        |words: &[&str]| words.iter().filter(|word| day(word).is_some()).count() == 1;
+    let is_hour = |word: &str| time_of_day(word).is_some() || matches!(word, "am" | "pm");
     let hour = |word: &str| {
         word.parse::<u32>()
             .ok()
             .filter(|hour| is_number(word) && *hour <= 24)
     };
     // `1 to 3 nov`: the beginning is a day of the month of the end.
-    if let (Some(_), true, false) = (day(begin), has_month(&last), has_month(&first)) {
+    let lends =
+        is_day_alone(&last) && (day(end).is_some() || !last.iter().any(|word| is_hour(word)));
+    if let (Some(_), true, false) = (day(begin), has_month(&last) && lends, has_month(&first)) {
         let mut whole = last.clone();
         if let Some(place) = whole.iter_mut().find(|word| day(word).is_some()) {
             *place = begin;
@@ -136,12 +146,7 @@ fn lend(from: &str, until: &str) -> (String, String) {
     }
     // `nov 1 to 3`, `nov 1-3 2025`: the end is a day of the month of the beginning.
     if let (Some(_), true, false) = (day(end), has_month(&first), has_month(&last)) {
-        let is_day = first.iter().all(|word| {
-            month(word).is_some()
-                || day(word).is_some()
-                || year(word).is_some()
-                || weekday(word).is_some()
-        });
+        let is_day = is_day_alone(&first) && !first.iter().any(|word| is_hour(word));
         let mut whole = first.clone();
         if let (true, Some(place)) = (is_day, whole.iter_mut().find(|word| day(word).is_some())) {
             *place = end;
@@ -191,11 +196,9 @@ fn lend(from: &str, until: &str) -> (String, String) {
         },
         // `9am-11`, `10:00-12`.
         (None, Some(b)) if time_of_day(begin).is_some() => {
-            let candidates = ["am", "pm"].map(|half| format!("{b}{half}"));
-            let next = candidates
-                .into_iter()
-                .find(|candidate| meridiem(begin).is_some() && is_later(begin, candidate));
-            ((*begin).to_owned(), next.unwrap_or(whole(b)))
+            let halves = [b, if b <= 12 { b + 12 } else { b }].map(whole);
+            let next = halves.iter().find(|half| is_later(begin, half));
+            ((*begin).to_owned(), next.unwrap_or(&halves[0]).clone())
         }
         _ => return (from.to_owned(), until.to_owned()),
     };

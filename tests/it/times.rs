@@ -47,6 +47,22 @@ fn a_window_is_echoed_once_and_what_is_no_time_is_told() {
             &["export", "--to", "nov 2025"],
             "only before 2025-12-01 00:00:00 +09:00\n",
         ),
+        (
+            &["timeframe", "before 1950"],
+            "only before 1950-01-01 00:00:00 +09:00\n",
+        ),
+        (
+            &["timeframe", "9 to 5pm on nov 3, 2025"],
+            "only from 2025-11-03 09:00:00 +09:00 to 2025-11-03 17:00:00 +09:00\n",
+        ),
+        (
+            &["timeframe", "2025-11-03 10:00:00-12:15:30"],
+            "only from 2025-11-03 10:00:00 +09:00 to 2025-11-03 12:15:30 +09:00\n",
+        ),
+        (
+            &["timeframe", "2025-11-03 10:00:30-05"],
+            "only from 2025-11-04 00:00:30 +09:00 to 2025-11-04 00:00:31 +09:00\n",
+        ),
         (&["timeframe", "next week"], "that is still to come\n"),
     ] {
         let said = ask(args).ok().stderr;
@@ -85,5 +101,30 @@ fn a_window_is_echoed_once_and_what_is_no_time_is_told() {
     ] {
         let said = ask(args).fails(1).stderr;
         assert!(said.contains(told), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_zone_may_be_the_path_of_its_file() {
+    let home = Home::new();
+    let chat = home.allm().args(["chat", "-p", "offline", "hello"]);
+    chat.run().ok();
+    let args = ["stats", "--from", "2025-07-01", "--to", "2025-07-01"];
+    let noted = "only from 2025-07-01 00:00:00 +02:00 to 2025-07-02 00:00:00 +02:00\n";
+    for zone in [
+        ":Europe/Berlin",
+        "/usr/share/zoneinfo/Europe/Berlin",
+        "Europe/Berlin",
+    ] {
+        let run = home.allm().args(["--tz", zone]).args(args).run().ok();
+        assert!(run.stderr.contains(noted), "{zone}: {}", run.stderr);
+        // SQL is told the zone, and not the offset of now.
+        let query = "select arrow_typeof(timestamp) from interactions";
+        let run = home.allm().env("TZ", zone).args(["sql", query]).run().ok();
+        assert!(
+            run.stdout.contains("Europe/Berlin"),
+            "{zone}: {}",
+            run.stdout
+        );
     }
 }

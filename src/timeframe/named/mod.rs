@@ -3,9 +3,10 @@
 
 use std::ops;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
-use super::{Range, Zone, grammar, range_at, words as vocabulary};
+use super::words::{is_number, month, weekday};
+use super::{Range, Zone, grammar, range_at};
 
 /// How many words a time has at most.
 const LONGEST: usize = 9;
@@ -26,6 +27,8 @@ const WEEKDAYS: &str =
     "monday tuesday wednesday thursday friday saturday sunday tue tues thu thurs";
 /// What `last` and `this` make a time.
 const UNITS: &str = "week month year quarter weekend night morning afternoon evening hour";
+/// A year with every day that there can be.
+const LEAP_YEAR: i32 = 2024;
 /// What a number before counts, though it could be a year.
 const COUNTED: &str = "ms px kb mb gb kib mib gib k characters and or to x";
 
@@ -82,12 +85,8 @@ pub fn named(question: &str, zone: Zone, now: DateTime<Utc>) -> Vec<Named> {
     let mut at = 0;
     while at < words.len() {
         let most = LONGEST.min(words.len() - at);
-        let read = |length: &usize| {
-            let time = read(&words, at, *length, zone, now)?;
-            Some((time, *length))
-        };
-        let Some((time, length)) = (1..=most).rev().collect::<Vec<_>>().iter().find_map(read)
-        else {
+        let read = |length| Some((read(&words, at, length, zone, now)?, length));
+        let Some((time, length)) = (1..=most).rev().find_map(read) else {
             at += 1;
             continue;
         };
@@ -173,10 +172,7 @@ fn read(words: &[Word], at: usize, length: usize, zone: Zone, now: DateTime<Utc>
     let range = whole
         .flatten()
         .or_else(|| Some(grammar::span(&text(), zone, now)?.range));
-    match range {
-        Some(range) => Some(Time::Window(range)),
-        None => kind,
-    }
+    range.map(Time::Window)
 }
 
 /// Returns whether words are certainly a time, and which where any year may be meant.
@@ -237,7 +233,8 @@ fn kind(
                     a
                 };
                 let digits = number.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-                let day: u32 = digits.parse().ok().filter(|day| (1..=31).contains(day))?;
+                let day = digits.parse().ok()?;
+                NaiveDate::from_ymd_opt(LEAP_YEAR, month, day)?;
                 let is_sure = is_sure || is_capital || digits.len() < number.len();
                 let is_date = is_sure || is_one_of(lead, BEFORE_DATE);
                 is_date.then_some(Some(Time::Day { month, day }))
@@ -278,16 +275,8 @@ fn is_date(word: &str) -> bool {
         }
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 fn is_weekday(word: &str) -> bool {
-    vocabulary::weekday(word).is_some()
-}
-
-fn month(word: &str) -> Option<u32> {
-    vocabulary::month(word)
+    weekday(word).is_some()
 }
 
 fn is_noise(word: &str) -> bool {

@@ -39,6 +39,7 @@ fn times_in_questions_are_found() {
         ("who came on may 8", "day 5-8"),
         ("who came on the 8th of May?", "day 5-8"),
         ("the December bill", "month 12"),
+        ("what is due on February 30", "month 2"),
         ("what did we plan last week", "261116T00..261123T00"),
         ("the crash 2 days ago", "261125T00..261126T00"),
         ("errors in the last 3 days", "261124T15..261127T15"),

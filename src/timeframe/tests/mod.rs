@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod meant;
 mod typed;
 
 fn now() -> DateTime<Utc> {

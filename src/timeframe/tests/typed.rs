@@ -4,7 +4,7 @@ use super::*;
 
 /// Reads words as of Friday 2026-11-27 15:00, in UTC; shows from when to when they are.
 #[track_caller]
-fn means(words: &[&str], from: &str, until: &str) {
+pub fn means(words: &[&str], from: &str, until: &str) {
     let now = "2026-11-27T15:00:00Z".parse().unwrap();
     let shown = |time: DateTime<Utc>| {
         let shown = time.format("%m-%d %H:%M").to_string();
@@ -166,11 +166,11 @@ fn windows_are_open_on_one_side_or_lend_each_other_what_they_lack() {
     means(&["after june"], "07-01 00:00", now);
     means(
         &["until noon", "before noon"],
-        "1970-01-01 00:00",
+        "0000-01-01 00:00",
         "11-27 12:00",
     );
-    means(&["before june"], "1970-01-01 00:00", "06-01 00:00");
-    means(&["until june"], "1970-01-01 00:00", "07-01 00:00");
+    means(&["before june"], "0000-01-01 00:00", "06-01 00:00");
+    means(&["until june"], "0000-01-01 00:00", "07-01 00:00");
     means(
         &[
             "from nov 1 to nov 3",

@@ -3,15 +3,20 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args as _, Subcommand as _};
+use clap::{Args as _, Command, Subcommand as _};
 
 use super::args::ChatArgs;
 use super::histories::Format;
 use crate::commands::explained;
 use crate::store::Hinted;
+use crate::ui::suggestion;
 
 /// Returns the help that was asked for, or what to say, where a word is no subcommand but means something.
-pub fn meant(error: &clap::Error, arguments: &[OsString]) -> Option<Result<String, Hinted>> {
+pub fn meant(
+    error: &clap::Error,
+    arguments: &[OsString],
+    mut command: Command,
+) -> Option<Result<String, Hinted>> {
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) {
         return of_a_chat(flag, error).map(Err);
     }
@@ -24,8 +29,17 @@ pub fn meant(error: &clap::Error, arguments: &[OsString]) -> Option<Result<Strin
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
-    if before.iter().any(|argument| argument == "import") {
-        return Some(Err(source(word)));
+    command.build();
+    if let Some((name, around)) = around(&mut command, before) {
+        return Some(match (word.as_str(), name) {
+            ("help", _) => Ok(around.render_help().to_string()),
+            (_, "import") => Err(source(word)),
+            _ => Err(Hinted {
+                message: format!("there is no command `{name} {word}`"),
+                hint: suggestion(word, around.get_subcommands().map(Command::get_name))
+                    + &format!("`allm {name} --help` lists them"),
+            }),
+        });
     }
     let name = format!("/{}", word.trim_start_matches('/'));
     if let Some(help) = explained(&name) {
@@ -49,6 +63,20 @@ pub fn meant(error: &clap::Error, arguments: &[OsString]) -> Option<Result<Strin
     })
 }
 
+/// Returns the command that has commands of its own among which a word was looked for, and what it was called.
+fn around<'a, 'c>(
+    command: &'c mut Command,
+    before: &'a [OsString],
+) -> Option<(&'a str, &'c mut Command)> {
+    let has_some = |name: &&str| {
+        let sub = command.find_subcommand(name);
+        *name != "help" && sub.is_some_and(Command::has_subcommands)
+    };
+    let mut words = before.iter().filter_map(|word| word.to_str());
+    let name = words.find(has_some)?;
+    Some((name, command.find_subcommand_mut(name)?))
+}
+
 /// Says whose option a flag is that was given without a command.
 fn of_a_chat(flag: &str, error: &clap::Error) -> Option<Hinted> {
     let usage = error.get(ContextKind::Usage)?.to_string();
@@ -58,7 +86,7 @@ fn of_a_chat(flag: &str, error: &clap::Error) -> Option<Hinted> {
         let long = argument.get_long().map(|long| format!("--{long}"));
         [short, long].contains(&Some(flag.to_owned()))
     };
-    let chat = ChatArgs::augment_args(clap::Command::new("chat"));
+    let chat = ChatArgs::augment_args(Command::new("chat"));
     (is_bare && chat.get_arguments().any(is_it)).then(|| Hinted {
         message: format!("`{flag}` is an option of a chat"),
         hint: format!("`allm chat {flag}` takes it"),
@@ -68,7 +96,7 @@ fn of_a_chat(flag: &str, error: &clap::Error) -> Option<Hinted> {
 /// Says where a command of the chat works.
 fn in_a_chat(name: &str) -> Hinted {
     let option = &name[1..];
-    let chat = ChatArgs::augment_args(clap::Command::new("chat"));
+    let chat = ChatArgs::augment_args(Command::new("chat"));
     let is_option = chat
         .get_arguments()
         .any(|argument| argument.get_long() == Some(option));
@@ -96,16 +124,9 @@ fn in_a_chat(name: &str) -> Hinted {
 
 /// Says which histories can be brought in.
 fn source(word: &str) -> Hinted {
-    let formats = Format::augment_subcommands(clap::Command::new("import"));
-    let names: Vec<&str> = formats
-        .get_subcommands()
-        .map(clap::Command::get_name)
-        .collect();
-    let nearest = names
-        .iter()
-        .min_by_key(|name| strsim::osa_distance(name, word));
-    let near = nearest.filter(|name| strsim::osa_distance(name, word) <= 2);
-    let near = near.map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    let formats = Format::augment_subcommands(Command::new("import"));
+    let names: Vec<&str> = formats.get_subcommands().map(Command::get_name).collect();
+    let near = suggestion(word, names.iter().copied());
     let names = names.join(", ");
     let is_there = std::path::Path::new(word).exists();
     Hinted {

@@ -63,7 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(read) => read,
         Err(error) => return misread(&error, &arguments),
     };
-    let zone = global.tz.as_deref().map(Zone::named).transpose();
+    let named = global.tz.as_deref().filter(|name| !name.is_empty());
+    let zone = named.map(Zone::named).transpose();
     let known = zone.as_ref().ok().copied().flatten().unwrap_or_default();
     let ui = Ui::new(global.json, global.color, known).with_talk(global.talk());
     if let Err(error) = zone {
@@ -97,15 +98,17 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let ui = Ui::new(json, Color::Auto, Zone::default());
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     // When nobody reads it there is nobody to tell.
-    drop(match elsewhere::meant(error, arguments) {
-        Some(Ok(help)) => {
-            drop(ui.help(&help));
-            return Exit::Done;
-        }
-        Some(Err(hinted)) => ui.error(&hinted.into()),
-        None if is_help && !json => error.print().map_err(Into::into),
-        None => ui.usage(error),
-    });
+    drop(
+        match elsewhere::meant(error, arguments, parser::command()) {
+            Some(Ok(help)) => {
+                drop(ui.help(&help));
+                return Exit::Done;
+            }
+            Some(Err(hinted)) => ui.error(&hinted.into()),
+            None if is_help && !json => error.print().map_err(Into::into),
+            None => ui.usage(error),
+        },
+    );
     match error.use_stderr() {
         true => Exit::Usage,
         false => Exit::Done,

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::config::path;
 use crate::repl::Outcome;
 use crate::store::Hinted;
-use crate::ui::Ui;
+use crate::ui::{Ui, suggestion};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -63,9 +63,10 @@ pub fn man(args: &ManArgs, mut command: Command, ui: &Ui) -> Result<Outcome> {
     command.build();
     let mut page = &command;
     for name in &args.command {
+        let known = page.get_subcommands().map(Command::get_name);
         page = page.find_subcommand(name).with_context(|| Hinted {
             message: format!("there is no command `{name}`"),
-            hint: "`allm help` lists the commands".to_owned(),
+            hint: suggestion(name, known) + "`allm help` lists the commands",
         })?;
     }
     let mut text = Vec::new();

@@ -13,7 +13,7 @@ use crate::ui::{columns, is_watched, listed};
 
 /// A chat shell that never forgets: every turn is stored on this machine, and found again by meaning and by exact time
 #[derive(Debug, Parser)]
-#[command(name = "allm", version)]
+#[command(name = "allm", bin_name = "allm", version)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

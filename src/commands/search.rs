@@ -17,14 +17,13 @@ pub struct Args {
     /// What to look for
     #[arg(required = true, allow_negative_numbers = true)]
     words: Vec<String>,
-    /// Look only into these, separated by commas
+    /// Look only into these, separated by commas: query, response, thought, action, observation, fact
     #[arg(
         long = "in",
         value_name = "SOURCES",
         value_enum,
         value_delimiter = ',',
-        hide_possible_values = true,
-        long_help = "Look only into these, separated by commas: query, response, thought, action, observation, fact"
+        hide_possible_values = true
     )]
     sources: Vec<Origin>,
     /// How to look: hybrid (by meaning and by words), semantic, or text

@@ -120,7 +120,8 @@ pub fn elsewhere(line: &str) -> Option<&'static str> {
 }
 
 /// Returns whether a line is meant as a command: it begins with the name of one, or with what is so near to one that it is a slip. So
-/// `/usr/bin` is none, nor is `/tmp is full`, nor `/usr is full` where there is such a folder; but a name alone asks for something.
+/// `/usr/bin` is none, nor is `/tmp is full`, nor `/usr is full` where there is such a folder; but a name alone asks for something, and so
+/// does one with `--help`.
 fn is_command(line: &str) -> bool {
     let Some(rest) = line.strip_prefix('/') else {
         return false;
@@ -129,7 +130,8 @@ fn is_command(line: &str) -> bool {
     let slashed = &line[..=name.len()];
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '-');
     let is_alone = || slashed.len() == line.trim_end().len();
-    let is_meant = || (is_alone() || is_near(slashed)) && !Path::new(slashed).exists();
+    let asks = matches!(rest[name.len()..].trim(), "--help" | "-h");
+    let is_meant = || (asks || is_alone() || is_near(slashed)) && !Path::new(slashed).exists();
     let is_known = || names().iter().any(|known| known == slashed) || OUTSIDE.contains(&name);
     is_name && (is_known() || is_meant())
 }

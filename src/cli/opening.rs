@@ -16,7 +16,7 @@ use crate::embedder::{Lazy, Source};
 use crate::provider::{self, Kind};
 use crate::redact::Redactor;
 use crate::store::{self, Backlog, Hinted, Options, Store};
-use crate::ui::Ui;
+use crate::ui::{Ui, suggestion};
 
 /// Returns the data directory: the one given, that of the environment, else the one below the person's home.
 pub fn home(named: Option<PathBuf>) -> Result<PathBuf> {
@@ -49,23 +49,24 @@ pub fn username(named: Option<String>) -> Result<String> {
     }
 }
 
-/// Returns where the store is, and what embeds its text; a model that is not there yet is fetched.
-pub async fn options(
+/// Returns which model embeds the text of the store. It may have to be fetched.
+pub fn embedder(global: &Global, home: &Path, config: &Config) -> Result<Source> {
+    let named = global.embedder.as_deref().unwrap_or(&config.embedder);
+    let named = expanded(Path::new(named))?;
+    let cache = home.join("embeddings").join("model_cache");
+    Source::parse(&named.to_string_lossy(), &cache)
+}
+
+/// Returns where the store is, and what embeds its text.
+pub fn options(
     global: &Global,
     home: &Path,
     config: &Config,
+    source: Source,
     redact: bool,
     ui: &Ui,
 ) -> Result<Options> {
-    let named = global.db.clone().or_else(|| variable("ALLM_DB"));
-    let uri = place(named.as_deref(), home)?;
-    let embedder = global.embedder.as_deref().unwrap_or(&config.embedder);
-    let embedder = expanded(Path::new(embedder))?;
-    let source = Source::parse(
-        &embedder.to_string_lossy(),
-        &home.join("embeddings").join("model_cache"),
-    )?;
-    source.fetch(ui.watched()).await?;
+    let uri = place(global, home)?;
     Ok(Options {
         redact: match redact {
             true => Redactor::new(secrets::known(config)),
@@ -77,8 +78,9 @@ pub async fn options(
 }
 
 /// Returns where the tables are.
-fn place(named: Option<&str>, home: &Path) -> Result<String> {
-    let folder = match named.filter(|place| !place.is_empty()) {
+pub fn place(global: &Global, home: &Path) -> Result<String> {
+    let named = global.db.clone().or_else(|| variable("ALLM_DB"));
+    let folder = match named.as_deref().filter(|place| !place.is_empty()) {
         None => home.join("lancedb"),
         Some(place) => {
             let path = place.strip_prefix("file://").unwrap_or(place);
@@ -160,10 +162,12 @@ pub fn connection(server: &Server, config: &Config) -> Result<provider::Settings
         "ollama" => Kind::Ollama,
         "openai" => Kind::OpenAi,
         "offline" => Kind::Offline,
-        other => bail!(
-            "there is no provider `{other}`: choose one of {}",
-            PROVIDERS.join(", ")
-        ),
+        other => {
+            return Err(anyhow::Error::new(Hinted {
+                message: format!("there is no provider `{other}`"),
+                hint: suggestion(other, PROVIDERS) + "choose one of " + &PROVIDERS.join(", "),
+            }));
+        }
     };
     let headers = |provider: &str, others: Kind| match kind {
         Kind::Offline => Ok(Vec::new()),

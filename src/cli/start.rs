@@ -34,7 +34,14 @@ fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
         false => "the defaults",
     };
     ui.detail(&format!("home: {}; settings: {settings}", home.display()));
-    let options = runtime.block_on(opening::options(global, &home, &config, redact, ui))?;
+    // A model that is not there yet is fetched for what embeds, and for nothing else.
+    let options = |fetches: bool| {
+        let source = opening::embedder(global, &home, &config)?;
+        if fetches {
+            runtime.block_on(source.fetch(ui.watched()))?;
+        }
+        opening::options(global, &home, &config, source, redact, ui)
+    };
     match sub {
         Full::Models(args) => runtime.block_on(answering::models(&args, &config, ui)),
         Full::History(mut command) => {
@@ -45,6 +52,7 @@ fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
                 io::read_to_string(io::stdin()).context("cannot read standard input")
             })?;
             let username = opening::username(who.name)?;
+            let options = options(true)?;
             let asked = runtime.block_on(async {
                 if !command.prepare(&options, ui).await? {
                     return Ok(Outcome::Done);
@@ -62,11 +70,21 @@ fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
             runtime.shutdown_background();
             asked
         }
-        Full::Import(args) => bring_in(args, options, who.name, runtime, ui),
-        Full::Migrate(args) => bring_in(args.into(), options, who.name, runtime, ui),
-        Full::Doctor(args) => runtime.block_on(upkeep::doctor(options, args, &config, ui)),
+        Full::Import(args) => {
+            let options = options(true)?;
+            bring_in(args, options, who.name, runtime, ui)
+        }
+        Full::Migrate(args) => {
+            let options = options(true)?;
+            bring_in(args.into(), options, who.name, runtime, ui)
+        }
+        Full::Doctor(args) => {
+            let options = options(false)?;
+            runtime.block_on(upkeep::doctor(options, args, &config, ui))
+        }
         Full::Chat(args) => {
             let username = opening::username(args.who.name.clone().or(who.name))?;
+            let options = options(true)?;
             let ui = &ui.numbered();
             let outcome = talk::chat(args, options, username, &config, &home, &runtime, ui);
             // Who leaves at once waits for nothing: the journal has what is not stored.

@@ -168,7 +168,7 @@ async fn converse(
         tools,
         approves_all: args.yes,
         react: args.react.unwrap_or(config.react),
-        max_steps: args.max_steps.map_or(config.max_steps.max(1), usize::from),
+        max_steps: args.max_steps.map_or(config.max_steps, usize::from),
         recall: args.recall.map_or(config.recall, usize::from),
         recall_floor: config.recall_floor,
         facts: args.facts || config.facts,

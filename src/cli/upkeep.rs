@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::args::Server;
 use super::opening::{self, connection};
 use crate::config::Config;
+use crate::conversation::counted;
 use crate::embedder::Lazy;
 use crate::provider;
 use crate::repl::Outcome;
@@ -64,7 +65,7 @@ async fn answers(server: &Server, config: &Config) -> Finding {
         let connected = provider::connect(&connection(server, config)?).await?;
         let name = connected.provider.name();
         let models = connected.provider.models().await?;
-        let found = format!("{name}, {} models", models.len());
+        let found = format!("{name}, {}", counted(models.len(), "model"));
         let named = opening::model(server, config).filter(|_| name != "offline");
         anyhow::Ok(match named {
             Some(model) if !provider::is_listed(&model, &models) => Finding::new(

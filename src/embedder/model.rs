@@ -116,8 +116,11 @@ impl Source {
                 from_folder(name.clone(), called, folder)
             }
             Source::Hub { repository, cache } => {
-                let folder = hub::fetched(repository, cache)
-                    .ok_or_else(|| anyhow!("`{repository}` has not been fetched"))?;
+                let folder = hub::fetched(repository, cache).ok_or_else(|| {
+                    anyhow!(
+                        "`{repository}` has not been fetched: the next search or chat does that"
+                    )
+                })?;
                 from_folder(self.name(), repository, &folder)
             }
         }

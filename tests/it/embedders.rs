@@ -278,6 +278,13 @@ fn models_of_several_files_come_from_the_hub_and_their_prefixes_reach_the_store(
         }
         swap(name);
         let home = Home::new();
+        // What only looks fetches nothing.
+        let fetched = hub.requests().len();
+        asked(&home, &["models", "-p", "offline"]).run().ok();
+        let missing = asked(&home, &["doctor"]).run().fails(1).stdout;
+        assert!(missing.contains("has not been fetched"), "{missing}");
+        assert_eq!(hub.requests().len(), fetched, "{name}");
+        asked(&home, &["search", "the tide"]).run().ok();
         let found = asked(&home, &["doctor", "--json"]).ok_json();
         let found = found.to_string();
         let description = json!(description).to_string();

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::{Deserialize, Deserializer};
 
@@ -162,7 +162,10 @@ impl Config {
         let mut settings: toml::Table =
             toml::from_str(DEFAULTS).context("cannot read the built-in settings")?;
         settings.extend(own);
-        let mut config: Config = settings.try_into()?;
+        // What it says has a line for the setting, and one that is empty.
+        let mut config: Config = settings.try_into().map_err(|error: toml::de::Error| {
+            anyhow!("{}", error.to_string().trim_end().replace('\n', " "))
+        })?;
         config.check()?;
         for path in &mut config.allow_paths {
             *path = expanded(path)?;
@@ -185,18 +188,17 @@ impl Config {
             let floor = self.recall_floor;
             bail!("`recall_floor = {floor}` is not from {least} to {most}");
         }
-        let size = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        for (name, value) in [
-            ("max_tokens", self.max_tokens.map_or(1, u64::from)),
-            ("ollama_window", u64::from(self.ollama_window)),
-            ("openai_window", u64::from(self.openai_window)),
-            ("connect_timeout_s", self.connect_timeout_s),
-            ("idle_timeout_s", self.idle_timeout_s),
-            ("command_timeout_s", self.command_timeout_s),
-            ("max_steps", size(self.max_steps)),
-            ("limit", size(self.limit)),
+        for (name, is_zero) in [
+            ("max_tokens", self.max_tokens == Some(0)),
+            ("ollama_window", self.ollama_window == 0),
+            ("openai_window", self.openai_window == 0),
+            ("connect_timeout_s", self.connect_timeout_s == 0),
+            ("idle_timeout_s", self.idle_timeout_s == 0),
+            ("command_timeout_s", self.command_timeout_s == 0),
+            ("max_steps", self.max_steps == 0),
+            ("limit", self.limit == 0),
         ] {
-            if value == 0 {
+            if is_zero {
                 bail!("`{name} = 0` is not at least 1");
             }
         }

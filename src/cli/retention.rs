@@ -1,7 +1,7 @@
 //! What `retention` in config.toml says is too old: removed once a day, and much at once only where a person has said that it is meant.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -98,11 +98,6 @@ fn read(place: &Path) -> BTreeMap<String, Mark> {
 }
 
 fn write(place: &Path, marks: &BTreeMap<String, Mark>) -> Result<()> {
-    let context = || format!("cannot write `{}`", place.display());
-    let folder = place.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-    file.write_all(&serde_json::to_vec(marks)?)
-        .with_context(context)?;
-    file.persist(place).with_context(context)?;
-    Ok(())
+    let written = store::replace_file(place, &serde_json::to_vec(marks)?);
+    written.with_context(|| format!("cannot write `{}`", place.display()))
 }

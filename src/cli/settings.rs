@@ -1,23 +1,20 @@
 //! `allm config`: each setting and where it comes from, and the file in which they are changed.
 
-use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 use super::amended::{with, without};
 use super::args::Global;
-use super::opening::username;
+use super::opening::{place, username};
 use super::secrets;
 use crate::config::{Config, DEFAULTS, own, variable};
 use crate::provider::shown;
 use crate::repl::Outcome;
-use crate::store::Hinted;
-use crate::ui::{Setting, Ui, is_watched};
+use crate::store::{self, Hinted};
+use crate::ui::{Setting, Ui, is_watched, suggestion};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -36,7 +33,8 @@ enum Action {
     /// Put a setting into the file
     Set {
         name: String,
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        /// What it is to be; lists with commas. After `--` it may begin with a dash
+        #[arg(required = true, allow_negative_numbers = true)]
         value: Vec<String>,
     },
     /// Take a setting out of the file: its default counts again
@@ -91,8 +89,12 @@ pub fn run(
         }
         Some(Action::Unset { name }) => {
             known(&name)?;
-            let text = without(&own(&path)?, &name)?;
-            write(&path, &text)?;
+            let text = own(&path)?;
+            let rest = without(&text, &name)?;
+            match rest == text {
+                true => ui.note(&format!("`{name}` is not set in the file")),
+                false => write(&path, &rest)?,
+            }
             said(&name, &path, global, ui)?;
         }
         Some(Action::Edit) => edit(&path)?,
@@ -130,9 +132,7 @@ fn known(name: &str) -> Result<()> {
     if names().any(|known| known == name) {
         return Ok(());
     }
-    let nearest = names().min_by_key(|known| strsim::osa_distance(known, name));
-    let near = nearest.filter(|known| strsim::osa_distance(known, name) <= known.len() / 3);
-    let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    let near = suggestion(name, names());
     Err(anyhow::Error::new(Hinted {
         message: format!("there is no setting `{name}`"),
         hint: format!("{near}`allm config` lists them"),
@@ -195,8 +195,6 @@ fn places(global: &Global, user: Option<String>, home: &Path) -> Result<Vec<Sett
         value: value.into(),
         origin,
     };
-    let db = global.db.clone().or_else(|| variable("ALLM_DB"));
-    let db = db.unwrap_or_else(|| home.join("lancedb").display().to_string());
     let flag = |is_given: bool, flag: &'static str| is_given.then_some(flag);
     let by_home = flag(global.home.is_some(), "--home");
     let by_db = flag(global.db.is_some(), "--db");
@@ -207,7 +205,7 @@ fn places(global: &Global, user: Option<String>, home: &Path) -> Result<Vec<Sett
             home.display().to_string(),
             origin(by_home, "ALLM_HOME"),
         ),
-        setting("db", db, origin(by_db, "ALLM_DB")),
+        setting("db", place(global, home)?, origin(by_db, "ALLM_DB")),
         setting("user", username(user)?, origin(by_user, "ALLM_USER")),
     ];
     for name in [secrets::OPENAI_KEY, secrets::OLLAMA_KEY] {
@@ -217,27 +215,12 @@ fn places(global: &Global, user: Option<String>, home: &Path) -> Result<Vec<Sett
     Ok(places)
 }
 
-/// Writes the file, whole or not at all, for its owner alone; where it is a link, what that points to.
+/// Writes the file; where it is a link, what that points to.
 fn write(path: &Path, text: &str) -> Result<()> {
     let context = || format!("cannot write `{}`", path.display());
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().with_context(context)?;
-    let mut folders = std::fs::DirBuilder::new();
-    folders
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(context)?;
-    let mut file = NamedTempFile::new_in(folder).with_context(context)?;
-    if let Ok(metadata) = std::fs::metadata(path) {
-        let kept = file.as_file().set_permissions(metadata.permissions());
-        kept.with_context(context)?;
-    }
-    let written = file.write_all(text.as_bytes());
-    written
-        .and_then(|()| file.as_file().sync_all())
-        .with_context(context)?;
-    file.persist(path).map(drop).with_context(context)
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    store::make_folder(path.parent().with_context(context)?)?;
+    store::replace_file(&path, text.as_bytes()).with_context(context)
 }
 
 /// Opens the file in an editor; a new one has every setting in it, as a comment.

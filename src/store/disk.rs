@@ -83,10 +83,14 @@ pub fn refuse_links(home: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts a file in the place of another: whole or not at all, and on the disk.
+/// Puts a file in the place of another: whole or not at all, on the disk, and for nobody but those who could read the other one; a new
+/// one is for its owner alone.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    if let Ok(other) = fs::metadata(path) {
+        file.as_file().set_permissions(other.permissions())?;
+    }
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;

@@ -40,6 +40,7 @@ mod vocabulary;
 mod words;
 
 pub use backlog::Backlog;
+pub use disk::{make_folder, replace_file};
 pub use finding::{
     Around, By, CycleHit, Fact, Found, Group, Hit, Matched, Mode, Named, Outline, Rows,
     SearchQuery, SessionSummary, Stats, TableStats, Terms,

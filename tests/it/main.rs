@@ -59,6 +59,7 @@ mod retention;
 mod search;
 mod secrets;
 mod server_faults;
+mod settings;
 mod shell;
 mod spans;
 mod sql;

@@ -96,8 +96,8 @@ fn parsed(name: &str) -> Option<Tz> {
     let name = name
         .rsplit_once("/zoneinfo/")
         .map_or(name, |(_, name)| name);
-    let kinds = ["posix/", "right/"].into_iter();
-    let bare = kinds.filter_map(|kind| name.strip_prefix(kind)).next();
+    let mut kinds = ["posix/", "right/"].into_iter();
+    let bare = kinds.find_map(|kind| name.strip_prefix(kind));
     let name = bare.unwrap_or(name);
     let is_it = |zone: &&Tz| zone.name().eq_ignore_ascii_case(name);
     TZ_VARIANTS.iter().find(is_it).copied()

@@ -62,7 +62,6 @@ pub fn chat(
         ui,
         runtime,
         fail_fast: args.fail_fast,
-        stream: !args.no_stream,
         shown: Shown::in_chat(),
         unread: Unread::default(),
     };
@@ -172,6 +171,7 @@ async fn converse(
         recall: args.recall.map_or(config.recall, usize::from),
         recall_floor: config.recall_floor,
         facts: args.facts || config.facts,
+        stream: !args.no_stream,
     };
     let mut chat = Chat::new(memory, settings);
     chat.set_private(args.private);

@@ -42,8 +42,6 @@ pub struct Repl<'a> {
     pub runtime: &'a Runtime,
     /// Whether a script ends with its first failure.
     pub fail_fast: bool,
-    /// Whether an answer is shown as it comes.
-    pub stream: bool,
     /// What was shown last, which commands may mean.
     pub shown: Shown,
     /// What is typed while nobody reads it.
@@ -272,7 +270,7 @@ impl Repl<'_> {
         self.unread.hush(true);
         self.space();
         let mut live = Live::new(self.ui, &mut self.unread);
-        if !self.stream {
+        if !self.chat.settings.stream {
             live.hold();
         }
         let ended = self

@@ -32,6 +32,14 @@ pub struct Quotes {
     pub left_out: usize,
 }
 
+impl Quotes {
+    /// Returns those of some interactions that are quoted.
+    pub fn of<'i>(&self, interactions: &'i [Interaction]) -> impl Iterator<Item = &'i Interaction> {
+        let is_quoted = |turn: &&Interaction| self.ids.contains(&turn.interaction_id);
+        interactions.iter().filter(is_quoted)
+    }
+}
+
 impl fmt::Display for Quotes {
     /// Says which interactions are quoted and what that takes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,4 +40,6 @@ pub struct Settings {
     pub recall_floor: f32,
     /// Whether the model is asked after each answer for the facts in it.
     pub facts: bool,
+    /// Whether an answer is shown as it comes.
+    pub stream: bool,
 }

@@ -12,7 +12,7 @@ use crate::commands::{self, Expired};
 use crate::config::Config;
 use crate::conversation::counted;
 use crate::store::{self, Scope, Whom};
-use crate::ui::Ui;
+use crate::ui::{Ui, Unread};
 
 /// More than one in so many interactions is much.
 const MUCH: usize = 10;
@@ -31,17 +31,23 @@ struct Mark {
 }
 
 /// Removes what the setting says is too old, once a day. A chat begins, whatever comes of it.
-pub async fn retain(memory: &Memory, config: &Config, home: &Path, ui: &Ui) {
+pub async fn retain(memory: &Memory, config: &Config, home: &Path, unread: &mut Unread, ui: &Ui) {
     let age = config.retention.trim();
     if age.is_empty() {
         return;
     }
-    if let Err(error) = follow(age, memory, &home.join("retention"), ui).await {
+    if let Err(error) = follow(age, memory, &home.join("retention"), unread, ui).await {
         ui.caution(&error.context("cannot do what `retention` in config.toml says"));
     }
 }
 
-async fn follow(age: &str, memory: &Memory, place: &Path, ui: &Ui) -> Result<()> {
+async fn follow(
+    age: &str,
+    memory: &Memory,
+    place: &Path,
+    unread: &mut Unread,
+    ui: &Ui,
+) -> Result<()> {
     let own = memory.filter(Whom::Me, None, None).await?;
     let Scope::User(me) = own.scope() else {
         return Ok(());
@@ -69,6 +75,8 @@ async fn follow(age: &str, memory: &Memory, place: &Path, ui: &Ui) -> Result<()>
         let question = format!(
             "`retention` is \"{age}\": remove {old} of your {all} interactions for good, and from now on what gets as old?"
         );
+        // What was typed before the question is no answer to it.
+        unread.keep();
         mark.agreed = Some(ui.confirm(&question)?);
     }
     if is_much && mark.agreed != Some(true) {

@@ -34,6 +34,11 @@ pub fn chat(
     runtime: &Runtime,
     ui: &Ui,
 ) -> Result<Outcome> {
+    let interactive = args.message.is_empty() && io::stdin().is_terminal();
+    let mut unread = match interactive {
+        true => Unread::of_terminal(runtime),
+        false => Unread::default(),
+    };
     let embedder = options.embedder.clone();
     // The model is read while the person types; whoever needs it first waits for it.
     std::thread::spawn(move || drop(embedder.get().map(drop)));
@@ -46,10 +51,9 @@ pub fn chat(
     };
     let chat = runtime.block_on(async {
         let memory = remember(options, true, username, config, ui).await?;
-        retention::retain(&memory, config, home, ui).await;
+        retention::retain(&memory, config, home, &mut unread, ui).await;
         converse(&args, memory, config, home, ui).await
     })?;
-    let interactive = message.is_none() && io::stdin().is_terminal();
     if interactive && !ui.json {
         let (provider, user) = (chat.settings.provider.name(), &chat.memory.username);
         ui.note(&format!(
@@ -62,9 +66,8 @@ pub fn chat(
         ui,
         runtime,
         fail_fast: args.fail_fast,
-        stream: !args.no_stream,
         shown: Shown::in_chat(),
-        unread: Unread::default(),
+        unread,
     };
     let outcome = if let Some(message) = message {
         repl.once(&message)
@@ -172,6 +175,7 @@ async fn converse(
         recall: args.recall.map_or(config.recall, usize::from),
         recall_floor: config.recall_floor,
         facts: args.facts || config.facts,
+        stream: !args.no_stream,
     };
     let mut chat = Chat::new(memory, settings);
     chat.set_private(args.private);

@@ -107,6 +107,9 @@ pub enum LiveCommand {
     /// Show or set whether the model thinks before it answers, and how long, or `default`
     #[command(name = "/think")]
     Think(settings::ThinkArgs),
+    /// Show whether an answer is shown as it comes, or wait with `off` until it is complete
+    #[command(name = "/stream")]
+    Stream(settings::StreamArgs),
     /// Show how you are answered: the settings of this chat
     #[command(
         name = "/config",

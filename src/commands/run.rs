@@ -142,6 +142,7 @@ impl LiveCommand {
             LiveCommand::MaxTokens(args) => settings::max_tokens(args, chat, ui)?,
             LiveCommand::Seed(args) => settings::seed(args, chat, ui)?,
             LiveCommand::Think(args) => settings::think(args, chat, ui)?,
+            LiveCommand::Stream(args) => settings::stream(args, chat, ui)?,
             LiveCommand::Tools(args) => settings::tools(args, chat, ui)?,
             LiveCommand::Recall(args) => recall::run(args, chat, shown, ui).await?,
             LiveCommand::Private(args) => settings::private(args, chat, ui)?,

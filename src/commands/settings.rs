@@ -1,4 +1,4 @@
-//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`, `/think`, `/tools`: how the chat is answered.
+//! `/model`, `/system`, `/temperature`, `/max-tokens`, `/seed`, `/think`, `/stream`, `/tools`: how the chat is answered.
 
 use std::str::FromStr;
 
@@ -84,6 +84,7 @@ pub fn config(chat: &Chat, ui: &Ui) -> Result<()> {
         ("max_steps", json!(settings.max_steps)),
         ("recall", json!(settings.recall)),
         ("facts", json!(settings.facts)),
+        ("stream", json!(settings.stream)),
         ("private", json!(chat.is_private())),
         ("user", json!(chat.memory.username)),
     ];
@@ -231,6 +232,20 @@ pub fn tools(args: ToolsArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
         }
     }
     ui.tools(chat)
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  /stream\n  /stream off\n  /stream on")]
+pub struct StreamArgs {
+    /// Whether an answer is to be shown as it comes
+    switch: Option<Switch>,
+}
+
+pub fn stream(args: StreamArgs, chat: &mut Chat, ui: &Ui) -> Result<()> {
+    if let Some(switch) = args.switch {
+        chat.settings.stream = switch == Switch::On;
+    }
+    ui.setting("stream", &json!(chat.settings.stream))
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,12 +13,11 @@ use rustyline::{
     Cmd, ConditionalEventHandler, Context, Event, EventContext, Helper, KeyCode, KeyEvent,
     Modifiers, RepeatCount,
 };
-use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::input::{continued, is_open};
 use crate::commands;
-use crate::ui::visible;
+use crate::ui::{clipped, visible};
 
 /// Helps while a line is typed.
 #[derive(Helper)]
@@ -54,30 +53,37 @@ pub struct Ghost {
 
 impl Ghost {
     /// Returns a hint for what is typed, where the rest of the row has room for one.
-    fn new(whole: String, typed: &str, (prompt, terminal): (usize, usize)) -> Option<Ghost> {
-        let before = match typed.rsplit_once('\n') {
-            Some((_, last)) => visible(last).width(),
-            None => prompt + visible(typed).width(),
-        };
-        // An ellipsis takes a column, and so does the cursor behind it.
-        let room = terminal.checked_sub(before.checked_rem(terminal)? + 2)?;
+    fn new(whole: String, typed: &str, room: (usize, usize)) -> Option<Ghost> {
+        let room = rest(typed, room)?;
         let line = whole.lines().next().unwrap_or_default().trim_end();
-        let line = visible(line).replace('\t', " ");
-        let mut shown = String::new();
-        for grapheme in line.graphemes(true) {
-            if shown.width() + grapheme.width() > room {
-                break;
-            }
-            shown.push_str(grapheme);
-        }
-        if shown.len() < line.len() || whole.trim_end().contains('\n') {
-            shown.push('…');
+        let mut line = visible(line).replace('\t', " ");
+        if whole.trim_end().contains('\n') {
+            line.push('…');
         }
         Some(Ghost {
-            shown,
+            shown: clipped(&line, room).into_owned(),
             whole: Some(whole),
         })
     }
+
+    /// Returns the sign that a text is open.
+    fn open(typed: &str, room: (usize, usize)) -> Option<Ghost> {
+        const SIGN: &str = "… ";
+        (rest(typed, room)? >= SIGN.width()).then(|| Ghost {
+            shown: SIGN.to_owned(),
+            whole: None,
+        })
+    }
+}
+
+/// Returns how many columns are left behind what is typed, but for the one that the cursor takes; none where there is no other.
+fn rest(typed: &str, (prompt, terminal): (usize, usize)) -> Option<usize> {
+    let before = match typed.rsplit_once('\n') {
+        Some((_, last)) => visible(last).width(),
+        None => prompt + visible(typed).width(),
+    };
+    let rest = terminal.checked_sub(before.checked_rem(terminal)? + 1)?;
+    (rest > 0).then_some(rest)
 }
 
 impl Hint for Ghost {
@@ -99,10 +105,7 @@ impl Hinter for LineHelper {
         }
         // Enter does not send what is open, and a new line waits for something.
         let goes_on = pos == line.len() && (is_open(line) || line.ends_with('\n'));
-        goes_on.then(|| Ghost {
-            shown: "… ".to_owned(),
-            whole: None,
-        })
+        goes_on.then(|| Ghost::open(line, self.room)).flatten()
     }
 }
 
@@ -116,8 +119,8 @@ impl Completer for LineHelper {
         _context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..pos];
-        if let Some(before) = continued(typed)
-            && self.keys.joins(line, pos)
+        if self.keys.joining()
+            && let Some(before) = continued(typed)
         {
             return Ok((before.len(), vec!["\n".to_owned()]));
         }
@@ -176,6 +179,8 @@ pub struct Keys(Arc<State>);
 struct State {
     /// Whether the last `\` was typed; what is pasted is text.
     typed: AtomicBool,
+    /// Whether what is completed now is that `\`, and not what Tab asks for.
+    joining: AtomicBool,
     interrupted: AtomicBool,
 }
 
@@ -193,6 +198,11 @@ impl Keys {
     /// Returns whether Ctrl-C has ended the line that was just read.
     pub fn interrupted(&self) -> bool {
         self.0.interrupted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns whether Enter is what asks for a completion.
+    fn joining(&self) -> bool {
+        self.0.joining.swap(false, Ordering::Relaxed)
     }
 
     /// Returns whether a `\` before the cursor was typed to join the next line.
@@ -221,7 +231,10 @@ impl ConditionalEventHandler for Keys {
             KeyCode::BracketedPasteStart => self.0.typed.store(false, Ordering::Relaxed),
             KeyCode::Char('C') => {}
             // It is completed to a line break. So the line breaks of what is pasted are never looked at.
-            _ if self.joins(line, pos) => return continued(line).map(|_| Cmd::Complete),
+            _ if self.joins(line, pos) && continued(line).is_some() => {
+                self.0.joining.store(true, Ordering::Relaxed);
+                return Some(Cmd::Complete);
+            }
             _ => {}
         }
         None
@@ -248,11 +261,20 @@ mod tests {
         check("one", " two\n", (4, 50), Some(" two"));
         check("one", "\ntwo", (4, 50), Some("…"));
         check("ab", "cdefghij", (4, 10), Some("cd…"));
+        check("ab", "cde", (4, 10), Some("cde"));
         check("ab", "東京都", (4, 10), Some("東…"));
         check("abcdefghij", "kl", (4, 10), Some("kl"));
         check("x\nab", "cdefghij", (4, 10), Some("cdefgh…"));
         check("abcd", "e", (5, 10), None);
         check("ab", "c\td\x1b[2J", (4, 50), Some("c d␛[2J"));
         check("ab", "c", (4, 0), None);
+    }
+
+    #[test]
+    fn the_sign_of_an_open_text_takes_no_second_row() {
+        let shown = |typed, room| Ghost::open(typed, room).is_some();
+        assert!(shown("```", (4, 10)) && !shown("```a", (4, 10)));
+        assert!(shown("```\n1234567", (4, 10)) && !shown("```\n12345678", (4, 10)));
+        assert!(!shown("```", (4, 0)));
     }
 }

@@ -79,9 +79,6 @@ pub fn continued(text: &str) -> Option<&str> {
 
 /// Returns whether a `"""` or a code fence is open.
 pub fn is_open(text: &str) -> bool {
-    if is_command(text.trim_start()) {
-        return false;
-    }
     let mut open = None;
     for line in text.lines() {
         let after = line.trim_start().trim_start_matches('`');
@@ -96,7 +93,8 @@ pub fn is_open(text: &str) -> bool {
             }
         };
     }
-    open.is_some()
+    // What is a command may have to be looked up, and it is asked at each key.
+    open.is_some() && !is_command(text.trim_start())
 }
 
 /// Is what a text may be in the middle of.

@@ -1,5 +1,6 @@
 //! Reads lines, from a person at a terminal or from a pipe, and runs each: a command, or a message to the model.
 
+mod early;
 mod helper;
 mod input;
 mod piped;
@@ -42,8 +43,6 @@ pub struct Repl<'a> {
     pub runtime: &'a Runtime,
     /// Whether a script ends with its first failure.
     pub fail_fast: bool,
-    /// Whether an answer is shown as it comes.
-    pub stream: bool,
     /// What was shown last, which commands may mean.
     pub shown: Shown,
     /// What is typed while nobody reads it.
@@ -60,44 +59,34 @@ enum Ran {
 impl Repl<'_> {
     /// Talks with a person at a terminal until they leave.
     pub fn interactive(&mut self, history: &Path) -> Result<Outcome> {
-        let config = Config::builder()
-            .completion_type(CompletionType::List)
-            .auto_add_history(false)
-            // The default keeps a hundred lines.
-            .max_history_size(usize::MAX)?
-            .build();
-        let mut editor: Editor<LineHelper, FileHistory> = Editor::with_config(config)?;
         let keys = Keys::default();
-        editor.set_helper(Some(LineHelper::new(self.ui.colored(), keys.clone())));
-        for key in [
-            KeyEvent(KeyCode::Enter, Modifiers::ALT),
-            KeyEvent::ctrl('J'),
-        ] {
-            editor.bind_sequence(key, Cmd::Newline);
-        }
-        for key in Keys::heard() {
-            editor.bind_sequence(key, EventHandler::Conditional(Box::new(keys.clone())));
-        }
-        // Keys have no bindings there, and lines come as they do from a pipe.
-        let is_dumb = is_dumb();
-        if !is_dumb {
-            self.unread = Unread::of_terminal();
-        }
+        let mut editor = editor(self.ui.colored(), &keys)?;
         // There is no history before the first line.
         drop(editor.load_history(history));
+        let (mut early, mut begun) = early::texts(self.unread.lines());
         loop {
             let model = &self.chat.settings.model;
             let prompt = self.ui.prompt(model, self.chat.is_private());
-            let columns = editor.dimensions().map_or(0, |(columns, _)| columns.into());
-            if let Some(helper) = editor.helper_mut() {
-                helper.room = (prompt.0.width(), columns);
-            }
             self.ui.notices(&self.chat.memory.backlog.troubles());
-            let typed = self.unread.rest();
-            match editor.readline_with_initial(&prompt, (&typed, "")) {
+            let read = match early.pop_front() {
+                Some(Some(line)) => {
+                    self.ui.typed(&prompt.1, &line)?;
+                    Ok(line)
+                }
+                Some(None) => Err(ReadlineError::Eof),
+                None => {
+                    let columns = editor.dimensions().map_or(0, |(columns, _)| columns.into());
+                    if let Some(helper) = editor.helper_mut() {
+                        helper.room = (prompt.0.width(), columns);
+                    }
+                    let typed = std::mem::take(&mut begun) + &self.unread.rest();
+                    editor.readline_with_initial(&prompt, (&typed, ""))
+                }
+            };
+            match read {
                 Ok(_) if keys.interrupted() => {}
                 Ok(mut line) => {
-                    if is_dumb {
+                    if is_dumb() {
                         let lines = std::mem::take(&mut line);
                         for next in lines.split('\n') {
                             goes_on(&mut line, next);
@@ -117,8 +106,11 @@ impl Repl<'_> {
                         ));
                         continue;
                     }
-                    if let Ran::Went(Flow::Quit) = self.run(&line)? {
-                        return Ok(Outcome::Done);
+                    match self.run(&line)? {
+                        Ran::Went(Flow::Quit) => return Ok(Outcome::Done),
+                        // Ctrl-C takes what runs, and not what was typed.
+                        Ran::Interrupted => early::give_back(&mut early, &mut begun),
+                        Ran::Went(Flow::Continue) | Ran::Failed => {}
                     }
                 }
                 Err(ReadlineError::Interrupted) => {}
@@ -233,7 +225,7 @@ impl Repl<'_> {
             }))?;
             return Ok(Ran::Failed);
         }
-        self.unread.hush(false);
+        self.unread.keeps(false);
         let line = match Line::read(words) {
             Ok(line) => line,
             Err(error) => {
@@ -269,10 +261,10 @@ impl Repl<'_> {
 
     fn say(&mut self, message: &str) -> Result<Ran> {
         let watched = self.ui.watched();
-        self.unread.hush(true);
+        self.unread.keeps(true);
         self.space();
         let mut live = Live::new(self.ui, &mut self.unread);
-        if !self.stream {
+        if !self.chat.settings.stream {
             live.hold();
         }
         let ended = self
@@ -333,6 +325,28 @@ impl Repl<'_> {
             _ => self.ui.error(error),
         }
     }
+}
+
+/// Returns what edits lines.
+fn editor(color: bool, keys: &Keys) -> Result<Editor<LineHelper, FileHistory>> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .auto_add_history(false)
+        // The default keeps a hundred lines.
+        .max_history_size(usize::MAX)?
+        .build();
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(LineHelper::new(color, keys.clone())));
+    for key in [
+        KeyEvent(KeyCode::Enter, Modifiers::ALT),
+        KeyEvent::ctrl('J'),
+    ] {
+        editor.bind_sequence(key, Cmd::Newline);
+    }
+    for key in Keys::heard() {
+        editor.bind_sequence(key, EventHandler::Conditional(Box::new(keys.clone())));
+    }
+    Ok(editor)
 }
 
 /// Returns the id of the last turn of the conversation.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, sleep_until};
 
 use crate::commands::interrupt;
+use crate::conversation::counted;
 use crate::store::Hinted;
 use crate::ui::Ui;
 
@@ -80,7 +81,10 @@ async fn collect(
             chunk = chunks.recv() => chunk,
             () = sleep_until(started + MOMENT), if !told => {
                 told = true;
-                ui.note("waiting for standard input to end: it is part of the message; `< /dev/null` leaves it out");
+                ui.note(match is_all {
+                    true => "waiting for standard input to end: it is the message",
+                    false => "waiting for standard input to end: it is part of the message; `< /dev/null` leaves it out",
+                });
                 continue;
             }
             () = sleep_until(started + PATIENCE), if !is_all && bytes.is_empty() => {
@@ -125,9 +129,9 @@ fn text(bytes: &[u8], ui: &Ui) -> Result<String> {
     let broken = decoded.utf8_chunks();
     let broken = broken.filter(|chunk| !chunk.invalid().is_empty()).count();
     if broken > 0 {
-        let s = if broken == 1 { "" } else { "s" };
+        let places = counted(broken, "place");
         ui.warn(&format!(
-            "standard input is not all UTF-8: {broken} place{s} in it read as `\u{fffd}`"
+            "standard input is not all UTF-8: {places} in it read as `\u{fffd}`"
         ));
     }
     Ok(String::from_utf8_lossy(&decoded).into_owned())

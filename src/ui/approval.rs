@@ -10,7 +10,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Behavior, Config, Editor};
 
 use super::theme::{alarm, dim, good, strong, visible};
-use super::{Ui, say};
+use super::{Ui, say, unread};
 use crate::agent::Approval;
 use crate::conversation::{ToolCall, cut};
 use crate::tools::{Cover, Preview};
@@ -87,6 +87,7 @@ pub fn confirm(ui: &Ui, question: &str) -> Anyhow<bool> {
     let choices = "[y]es or [n]o:";
     let plain = format!("{question} {choices} ");
     let styled = format!("{} {choices} ", strong(question, ui.color_err));
+    unread::forget();
     match read(&plain, &styled) {
         Ok(line) => Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str())),
         Err(_) => Ok(false),

@@ -4,8 +4,10 @@ use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Row, Ta
 
 use super::theme::Look;
 
+/// What comes around the content of a cell.
+const PADDING: usize = 2;
 /// How narrow the column of text may get that comes last.
-const NARROWEST: u16 = 24;
+const NARROWEST: usize = 24 + PADDING;
 
 /// Returns an empty table.
 pub fn table(headings: &[&str], look: Look) -> Table {
@@ -22,7 +24,7 @@ fn empty(look: Look) -> Table {
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(look.width()).unwrap_or(u16::MAX));
+    table.set_width(columns(look.width()));
     if look.color {
         table.enforce_styling();
     } else {
@@ -35,17 +37,12 @@ fn empty(look: Look) -> Table {
 /// line, and the text below it.
 pub fn drawn(table: &Table, look: Look) -> String {
     let mut table = table.clone();
-    let mut needed = widths(&table);
+    let mut needed = needed(&table);
     let last = needed.pop().unwrap_or_default();
-    let fixed: usize = needed
-        .iter()
-        .map(|width| usize::from(width + PADDING))
-        .sum();
-    if fixed + usize::from(last.min(NARROWEST) + PADDING) <= look.width() {
+    if needed.iter().sum::<usize>() + last.min(NARROWEST) <= look.width() {
         for (column, width) in table.column_iter_mut().zip(needed) {
-            column.set_constraint(ColumnConstraint::Absolute(comfy_table::Width::Fixed(
-                width + PADDING,
-            )));
+            let width = comfy_table::Width::Fixed(columns(width));
+            column.set_constraint(ColumnConstraint::Absolute(width));
         }
         return lines(&table);
     }
@@ -59,9 +56,10 @@ pub fn drawn(table: &Table, look: Look) -> String {
             .iter()
             .zip(&headings)
             .filter(|(cell, _)| !cell.is_empty());
-        // A number by itself says nothing.
+        // A number by itself says nothing, but for that of the row.
         let named = named.map(|(cell, heading)| {
-            match cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 8 {
+            let is_number = cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 8;
+            match is_number && heading != "#" {
                 true => format!("{heading} {cell}").trim().to_owned(),
                 false => cell.clone(),
             }
@@ -78,13 +76,7 @@ pub fn drawn(table: &Table, look: Look) -> String {
 
 /// Draws the rows of a query: where they do not fit on a line each, a block of one column a line, as psql does by `\x`.
 pub fn rows(table: &Table, look: Look) -> String {
-    let needed = widths(table);
-    if needed
-        .iter()
-        .map(|width| usize::from(width + PADDING))
-        .sum::<usize>()
-        <= look.width()
-    {
+    if needed(table).iter().sum::<usize>() <= look.width() {
         return lines(table);
     }
     let headings: Vec<String> = table.header().map(contents).unwrap_or_default();
@@ -102,11 +94,14 @@ pub fn rows(table: &Table, look: Look) -> String {
     lines(&blocks)
 }
 
-/// What comes around the content of a cell.
-const PADDING: u16 = 2;
+/// Returns how wide each column is with what comes around the content of a cell.
+fn needed(table: &Table) -> Vec<usize> {
+    let widths = table.column_max_content_widths().into_iter();
+    widths.map(|width| usize::from(width) + PADDING).collect()
+}
 
-fn widths(table: &Table) -> Vec<u16> {
-    table.column_max_content_widths()
+fn columns(width: usize) -> u16 {
+    u16::try_from(width).unwrap_or(u16::MAX)
 }
 
 fn contents(row: &Row) -> Vec<String> {

@@ -260,11 +260,12 @@ impl Line {
     fn from(&self, start: usize, longest: usize, color: bool) -> String {
         let last = self.places.len() - 1;
         let before = if start > 0 { "…" } else { "" };
-        let limit = self.columns(start) + longest - before.width();
+        let limit = (self.columns(start) + longest).saturating_sub(before.width());
         let mut end = last;
         if self.columns(last) > limit {
             // An ellipsis follows.
-            end = self.places.partition_point(|(_, columns)| *columns < limit) - 1;
+            end = self.places.partition_point(|(_, columns)| *columns < limit);
+            end = end.saturating_sub(1);
             let near = end.saturating_sub(longest / 8).max(start + 1);
             end = (near..=end)
                 .rev()
@@ -334,5 +335,6 @@ mod tests {
             "…東[接続]京京京京京京京京…",
         );
         check(&far, 12, "word word…");
+        check("word", 1, "…");
     }
 }

@@ -171,10 +171,8 @@ pub fn scratchpad(interaction: &Interaction, steps: &[Step]) -> Value {
 
 /// Returns what is recalled.
 pub fn recalled(interactions: &[Interaction], quotes: &Quotes) -> Value {
-    let recalled = interactions
-        .iter()
-        .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
-    let recalled: Vec<Value> = recalled
+    let recalled: Vec<Value> = quotes
+        .of(interactions)
         .map(|interaction| {
             json!({
                 "interaction_id": interaction.interaction_id,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Names, Ui, approval, draw, json, table, theme};
+use super::{Names, Talk, Ui, approval, draw, json, report, table, theme, visible};
 use crate::conversation::counted;
 use crate::store::{Finding, Group, Interaction, Rows, State, Stats, User};
 
@@ -88,7 +88,7 @@ impl Ui {
                 "only the first {} shown; raise --limit",
                 match rows.rows.len() {
                     1 => "row is".to_owned(),
-                    count => format!("{count} rows are"),
+                    count => format!("{} are", counted(count, "row")),
                 }
             ));
         }
@@ -121,10 +121,25 @@ impl Ui {
             let turns = counted(more, "earlier turn");
             self.note(&format!("{turns} {are} not shown"));
         }
-        for turn in turns {
+        let said = |turn: &Interaction| {
             let asked = self.look.text(&turn.query);
             let asked = theme::strong(&format!("› {asked}"), self.look.color);
-            draw(&format!("{asked}\n{}", self.look.text(&turn.response)))?;
+            format!("{asked}\n{}", self.look.text(&turn.response).trim_end())
+        };
+        if self.look.is_terminal && self.talk != Talk::Quiet {
+            // There it is one text, to be paged as a whole.
+            let whole = turns.iter().map(|turn| {
+                let footer = report::footer(turn, None, self.look.zone);
+                format!(
+                    "{}\n{}",
+                    said(turn),
+                    theme::dim(&visible(&footer), self.look.color)
+                )
+            });
+            return draw(&whole.collect::<Vec<_>>().join("\n"));
+        }
+        for turn in turns {
+            draw(&said(turn))?;
             self.footer(turn, None);
         }
         Ok(())

@@ -38,7 +38,7 @@ pub use settings::Setting;
 pub use slips::suggestion;
 pub use talk::Talk;
 pub use theme::is_dumb;
-pub use theme::{visible, width as columns};
+pub use theme::{clipped, visible, width as columns};
 pub use unread::Unread;
 
 use crate::chat::{Chat, Ended, Quotes};
@@ -71,8 +71,8 @@ impl Ui {
     /// Looks at the streams and the environment.
     pub fn new(json: bool, color: Color, zone: Zone) -> Ui {
         // https://no-color.org: set and not empty.
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let no_color =
+            std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb();
         let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
@@ -197,6 +197,11 @@ impl Ui {
         (prompt, styled)
     }
 
+    /// Shows a line that was typed before its prompt was there.
+    pub fn typed(&self, prompt: &str, line: &str) -> Result<()> {
+        write(&format!("{prompt}{}", visible(line)))
+    }
+
     /// Shows what a turn came to; the answer itself has been streamed already, unless JSON is asked for.
     pub fn turn(&self, ended: &Ended, username: &str) -> Result<()> {
         if self.json {
@@ -247,14 +252,17 @@ impl Ui {
             self.note("nothing found");
             return Ok(());
         }
+        let mut parts = Vec::new();
         if !hits.is_empty() {
-            draw(&hits::hits(hits, &[], false, names, self.look))?;
+            parts.push(hits::hits(hits, &[], false, names, self.look));
         }
         if !cycles.is_empty() {
-            self.print("\nReAct cycles (`/scratchpad ID` shows one)")?;
-            draw(&table::cycles(cycles, hits.len(), self.look))?;
+            let cycles = table::cycles(cycles, hits.len(), self.look);
+            parts.push(format!(
+                "ReAct cycles (`/scratchpad ID` shows one)\n{cycles}"
+            ));
         }
-        Ok(())
+        draw(&parts.join("\n\n"))
     }
 
     /// Shows the exact requests of a turn; `raw` leaves them as they were sent.

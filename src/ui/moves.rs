@@ -26,7 +26,7 @@ impl Ui {
         let known = match moved.known {
             0 => String::new(),
             1 => "; 1 row was there already".to_owned(),
-            known => format!("; {known} rows were there already"),
+            known => format!("; {} were there already", counted(known, "row")),
         };
         self.note(&format!(
             "{what}ed {}, {}, {}{known}",

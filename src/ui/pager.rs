@@ -7,13 +7,16 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::UnicodeWidthStr;
 
+use super::theme::is_dumb;
+use super::unread::as_usual;
+
 /// Shows a text in the pager where it is longer than the screen and somebody is there to turn its pages. Returns whether it was shown.
 pub fn show(text: &str) -> bool {
-    if !is_watched() || !is_long(text) {
+    if !is_watched() || is_dumb() || !is_long(text) {
         return false;
     }
     match chosen(|name| std::env::var(name).ok()) {
-        Some(pager) => heard_by_pager(|| run(&pager, text)),
+        Some(pager) => as_usual(|| heard_by_pager(|| run(&pager, text))),
         None => false,
     }
 }
@@ -26,7 +29,7 @@ pub fn is_watched() -> bool {
 /// Returns the pager, unless none is wanted.
 fn chosen(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.trim().is_empty());
-    if is_set("NO_PAGER") || variable("TERM").is_some_and(|terminal| terminal == "dumb") {
+    if is_set("NO_PAGER") {
         return None;
     }
     let pager = variable("PAGER").unwrap_or_else(|| "less".to_owned());
@@ -103,7 +106,6 @@ mod tests {
             (&[("PAGER", " cat ")], None),
             (&[("PAGER", "more"), ("NO_PAGER", "1")], None),
             (&[("PAGER", "more"), ("NO_PAGER", "")], Some("more")),
-            (&[("TERM", "dumb")], None),
         ] {
             let variable = |name: &str| {
                 let set = variables.iter().find(|(set, _)| *set == name);

@@ -9,10 +9,10 @@ use unicode_width::UnicodeWidthStr;
 use super::hits::passage;
 use super::list::List;
 use super::report::moment;
-use super::theme::{Look, dim, one_line, strong, visible};
-use super::{Names, Ui, draw, json, say, table};
+use super::theme::{Look, clipped, dim, one_line, short_name, strong, visible};
+use super::{Names, Talk, Ui, draw, json, say, table};
 use crate::chat::Resumed;
-use crate::conversation::{counted, cut, short_id};
+use crate::conversation::{counted, short_id};
 use crate::store::{Hit, Interaction, Session, SessionSummary, Terms};
 
 /// Holds what sessions have of what was looked for; nothing, where nothing was.
@@ -71,7 +71,8 @@ impl Ui {
         let turns = counted(turns, "turn");
         let title = one_line(title);
         self.note(&format!("going on after {turns}: {title}"));
-        let Some(last) = last.filter(|_| !self.json) else {
+        let is_wanted = !self.json && self.talk != Talk::Quiet;
+        let Some(last) = last.filter(|_| is_wanted) else {
             return;
         };
         let asked = format!("› {}", beginning(&last.query, 3, self.look.width()));
@@ -120,7 +121,7 @@ fn list(sessions: &[SessionSummary], matches: &Matches, look: Look) -> String {
             Cell::new(short_id(&session.session_id)),
             Cell::new(summary.turns).set_alignment(CellAlignment::Right),
             Cell::new(tokens).set_alignment(CellAlignment::Right),
-            Cell::new(one_line(&session.model)),
+            Cell::new(short_name(&session.model)),
             Cell::new(text),
         ]);
     }
@@ -156,7 +157,7 @@ fn beginning(text: &str, lines: usize, width: usize) -> String {
         }
         let takes = line.width().div_ceil(width.max(1)).max(1);
         shown.push(match takes > left {
-            true => cut(line, left * width),
+            true => clipped(line, left * width).into_owned(),
             false => line.to_owned(),
         });
         left = left.saturating_sub(takes);

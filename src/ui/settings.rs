@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
-use super::theme::{dim, one_line, visible, width};
+use super::theme::{clipped, dim, one_line, visible};
 use super::{Ui, draw, report};
-use crate::conversation::{Step, counted, cut};
+use crate::conversation::{Step, counted};
 use crate::provider::is_listed;
 use crate::store::Interaction;
 
@@ -79,17 +80,18 @@ impl Ui {
         }
         let widest = |text: &dyn Fn(&Setting) -> usize| settings.iter().map(text).max();
         let names = widest(&|setting| setting.name.len()).unwrap_or_default();
-        let origins = widest(&|setting| setting.origin.chars().count()).unwrap_or_default();
-        let values = widest(&|setting| shown(&setting.value).chars().count()).unwrap_or_default();
-        let room = width().saturating_sub(names + origins + 4).max(10);
+        let origins = widest(&|setting| setting.origin.width()).unwrap_or_default();
+        let values = widest(&|setting| shown(&setting.value).width()).unwrap_or_default();
+        let room = self
+            .look
+            .width()
+            .saturating_sub(names + origins + 4)
+            .max(10);
         let room = values.min(room);
         let line = |setting: &Setting| {
             let value = shown(&setting.value);
-            let value = match value.chars().count() > room {
-                true => cut(&value, room - 1),
-                false => value,
-            };
-            let padding = " ".repeat(room.saturating_sub(value.chars().count()));
+            let value = clipped(&value, room);
+            let padding = " ".repeat(room.saturating_sub(value.width()));
             let origin = dim(&setting.origin, self.look.color);
             let line = format!("{:<names$}  {value}{padding}  {origin}", setting.name);
             line.trim_end().to_owned()

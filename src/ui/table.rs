@@ -48,10 +48,7 @@ pub fn recalled(
     names: &Names,
     look: Look,
 ) -> String {
-    let quoted = interactions
-        .iter()
-        .filter(|interaction| quotes.ids.contains(&interaction.interaction_id));
-    let quoted: Vec<Interaction> = quoted.cloned().collect();
+    let quoted: Vec<Interaction> = quotes.of(interactions).cloned().collect();
     // They are no list to choose from.
     let look = Look {
         numbered: false,
@@ -133,7 +130,10 @@ pub fn users(users: &[User], look: Look) -> String {
 
 /// Draws the rows of a query, moments in the person's zone.
 pub fn rows(rows: &Rows, look: Look) -> String {
-    let columns: Vec<&str> = rows.columns.iter().map(String::as_str).collect();
+    // A heading may be any text that the query has.
+    let headings = rows.columns.iter().map(|name| cut(name, look.width()));
+    let headings: Vec<String> = headings.collect();
+    let columns: Vec<&str> = headings.iter().map(String::as_str).collect();
     let mut table = table(&columns, look);
     for row in &rows.rows {
         let moments = rows.moments.iter().copied().chain(std::iter::repeat(false));

@@ -65,7 +65,7 @@ impl Ui {
     /// Says what went wrong without stopping a command.
     pub fn notices(&self, notices: &[anyhow::Error]) {
         for notice in notices {
-            self.warn(&report::brief(notice));
+            self.caution(notice);
         }
     }
 }

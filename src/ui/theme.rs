@@ -1,11 +1,14 @@
 //! Colours and widths, and text made safe to show.
 
 use std::borrow::Cow;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use owo_colors::OwoColorize;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
-use crate::conversation::cut;
 use crate::timeframe::Zone;
 
 /// Says how wide what is drawn on stdout may be, whether it takes colour, in which zone times are shown, who reads it,
@@ -24,7 +27,8 @@ pub struct Look {
 impl Look {
     /// Returns how many columns there are to fill, now.
     pub fn width(self) -> usize {
-        self.columns.or_else(terminal).unwrap_or(80)
+        let now = || terminal(io::stdout());
+        self.columns.or_else(now).unwrap_or(80)
     }
 
     /// Returns a text of others as stdout is to have it: as it is, but for a terminal visible.
@@ -96,21 +100,43 @@ pub fn one_line(text: &str) -> String {
     visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Returns what `COLUMNS` says, if it says another width than the terminal has now: a copy of that would not follow it.
+/// Returns what `COLUMNS` says, if it says another width than the terminal has at the start: a copy of that would not follow it.
 pub fn columns() -> Option<usize> {
-    let set = std::env::var("COLUMNS").ok()?.parse().ok();
-    set.filter(|&columns| columns >= 20 && terminal() != Some(columns))
+    static SET: LazyLock<Option<usize>> = LazyLock::new(|| {
+        let set = std::env::var("COLUMNS").ok()?.parse().ok();
+        set.filter(|&columns| columns >= 20 && terminal(io::stdout()) != Some(columns))
+    });
+    *SET
 }
 
 /// Returns how many columns there are to fill now.
 pub fn width() -> usize {
-    columns().or_else(terminal).unwrap_or(80)
+    width_of(io::stdout())
 }
 
-/// Returns how wide the terminal is now; none where that is not known.
-fn terminal() -> Option<usize> {
-    let width = comfy_table::Table::new().width().map(usize::from);
-    width.filter(|width| *width > 0)
+/// Returns how many columns of a stream there are to fill now.
+fn width_of(stream: impl AsFd) -> usize {
+    columns().or_else(|| terminal(stream)).unwrap_or(80)
+}
+
+/// Returns how wide a terminal is now; none where that is not known.
+fn terminal(stream: impl AsFd) -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(stream)?;
+    Some(width.0.into()).filter(|width| *width > 0)
+}
+
+/// Cuts a line to so many columns, and says with `…` that there is more.
+pub fn clipped(line: &str, columns: usize) -> Cow<'_, str> {
+    if line.width() <= columns {
+        return Cow::Borrowed(line);
+    }
+    let mut taken = 0;
+    let graphemes = line.graphemes(true).take_while(|grapheme| {
+        taken += grapheme.width();
+        taken < columns
+    });
+    let length = graphemes.map(str::len).sum();
+    Cow::Owned(format!("{}…", line[..length].trim_end()))
 }
 
 /// Returns whether the terminal can only write lines, one below the other.
@@ -121,21 +147,12 @@ pub fn is_dumb() -> bool {
 /// Returns a line of what a command has put out, indented and no longer than a line of the terminal.
 pub fn fitted(line: &str) -> String {
     let line = format!("  {}", visible(&line.replace('\t', "    ")));
-    let room = width().saturating_sub(1);
-    if line.width() <= room {
-        return line;
-    }
-    let mut taken = 0;
-    let fits = |c: &char| {
-        taken += c.width().unwrap_or_default();
-        taken < room
-    };
-    line.chars().take_while(fits).chain(['…']).collect()
+    clipped(&line, width_of(io::stderr()).saturating_sub(1)).into_owned()
 }
 
 /// Returns text that steps back, where colour is on.
 pub fn dim(text: &str, color: bool) -> String {
-    if color {
+    if color && !text.is_empty() {
         text.dimmed().to_string()
     } else {
         text.to_owned()
@@ -166,10 +183,7 @@ pub fn short_name(model: &str) -> String {
     let name = one_line(model);
     let last = name.split('/').rfind(|part| !part.is_empty());
     let last = last.unwrap_or(&name);
-    match last.chars().count() > LONGEST {
-        true => cut(last, LONGEST - 1),
-        false => last.to_owned(),
-    }
+    clipped(last, LONGEST).into_owned()
 }
 
 /// Returns text that is added, or went well, where colour is on.
@@ -213,6 +227,23 @@ mod tests {
         );
         assert_eq!(one_line(" a\n\n b\x1b[2J"), "a b␛[2J");
         assert_eq!(visible("naïve 東京 🦀"), "naïve 東京 🦀");
+    }
+
+    #[test]
+    fn lines_are_cut_by_columns() {
+        for (line, columns, expected) in [
+            ("abcd", 4, "abcd"),
+            ("abcde", 4, "abc…"),
+            ("a bcd", 3, "a…"),
+            ("東京都", 6, "東京都"),
+            ("東京都", 5, "東京…"),
+            ("東京都", 4, "東…"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("ab", 1, "…"),
+            ("ab", 0, "…"),
+        ] {
+            assert_eq!(clipped(line, columns), expected, "{line} {columns}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn no_command_shows_anyone_the_rows_of_another() {
         "/temperature",
         "/max-tokens",
         "/think",
+        "/stream",
         "/seed",
         "/tools",
         "/private",

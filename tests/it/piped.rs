@@ -45,7 +45,13 @@ fn what_is_piped_in_beside_a_message_is_its_material() {
             "sleep 2; printf late",
             "read",
             "read\n\n```\nlate\n```",
-            "waiting for standard input to end",
+            "waiting for standard input to end: it is part of the message",
+        ),
+        (
+            "sleep 2; printf late",
+            "-",
+            "late",
+            "waiting for standard input to end: it is the message\n",
         ),
     ] {
         let script = format!(

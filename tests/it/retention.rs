@@ -79,12 +79,18 @@ fn much_is_removed_only_once_somebody_has_said_that_it_is_meant() {
     // Who says no is not asked again, and a changed setting is another.
     for (age, answer, left) in [("90d", "n", 10), ("3 months", "y", 6)] {
         set(&home, age);
-        let mut shell = home.terminal(&["chat", "-p", "offline"]);
+        let mut shell = home.terminal(&["chat", "-p", "offline", "--private"]);
+        // What is typed before the question is no answer to it.
+        shell.type_keys("y\r");
         shell.wait_for(&format!(
             "\"{age}\": remove 4 of your 10 interactions for good"
         ));
         shell.type_keys(&format!("{answer}\r"));
         shell.wait_for("Ctrl-D leaves");
+        // It was a line for the chat.
+        shell.wait_for("y\r\n");
+        shell.wait_for("in private");
+        shell.wait_for("› ");
         shell.type_keys("/quit\r");
         assert_eq!(shell.exit_status(), 0);
         assert_eq!(turns(&home, "alice"), left);

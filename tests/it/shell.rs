@@ -167,6 +167,8 @@ fn a_backslash_before_enter_joins_lines_and_what_is_pasted_stays_as_it_is() {
             "\x1b[200~    def f():\r        return 1 \\\r            + 2\r\x1b[201~",
             "<    def f():|        return 1 \\|            + 2>",
         ),
+        // Tab completes nothing there.
+        ("one \\\t\rtwo", "<one |two>"),
         // What is pasted goes on, too, and keeps its `\`.
         ("\x1b[200~RUN a \\\x1b[201~\r  && b", "<RUN a \\|  && b>"),
     ] {

@@ -64,6 +64,24 @@ fn what_waits_shows_its_seconds_and_what_is_typed_meanwhile_stays_for_the_next_l
 }
 
 #[test]
+fn an_answer_may_come_when_it_is_complete() {
+    let (home, server) = (Home::new(), slow());
+    let mut shell = shell(&home, &server, &["--no-tools"]);
+    shell.wait_for("slow › ");
+    shell.type_keys("/stream off\r");
+    shell.wait_for("stream: false");
+    shell.wait_for("slow › ");
+    shell.type_keys("tell me\r");
+    // As long as something is missing it is waited for.
+    shell.wait_for(" 2 s");
+    shell.wait_for("the beginning and the end");
+    shell.wait_for("slow › ");
+    shell.type_keys("/config\r");
+    shell.wait_for("\nstream ");
+    shell.wait_for("false");
+}
+
+#[test]
 fn a_command_shows_its_last_lines_while_it_runs_and_its_first_ones_after_it() {
     let script = "for n in 1 2 3 4 5 6; do echo line $n; done; sleep 1.3; echo 'the \u{1b}[2Jend' >&2; exit 3";
     let home = Home::new();

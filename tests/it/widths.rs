@@ -68,6 +68,76 @@ fn the_width_is_the_one_that_the_terminal_has_now() {
 }
 
 #[test]
+fn settings_follow_the_terminal_and_are_cut_by_columns() {
+    let home = Home::new();
+    let system = "東京".repeat(200);
+    let mut chat = home.terminal(&["chat", "-p", "offline", "--system", &system]);
+    chat.wait_for("extractive › ");
+    for columns in [110, 50] {
+        chat.resize(columns);
+        let before = chat.screen().len();
+        chat.type_keys("/config\r");
+        chat.wait_for("\r\nsystem ");
+        chat.wait_for("…\r\n");
+        let screen = chat.screen();
+        let line = screen[before..]
+            .lines()
+            .find(|line| line.starts_with("system "));
+        let shown = line.unwrap().width();
+        let columns = usize::from(columns);
+        assert!(
+            shown <= columns && shown > columns - 4,
+            "{columns}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn even_a_column_or_two_are_written_to() {
+    let home = Home::new();
+    let chat = home.allm().args(["chat", "-p", "offline"]);
+    chat.stdin("why does the pool run dry?\n").run().ok();
+    let mut chat = home.terminal(&["chat", "-p", "offline", "-c"]);
+    chat.wait_for("extractive › ");
+    for columns in [1, 2, 3] {
+        for command in [
+            "/search pool",
+            "/history",
+            "/sessions",
+            "/config",
+            "/timeframe today",
+        ] {
+            chat.type_keys(command);
+            chat.wait_for(command.split(' ').next_back().unwrap());
+            chat.resize(columns);
+            chat.type_keys("\r");
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            chat.resize(100);
+            chat.type_keys("/seed\r");
+            chat.wait_for("seed: ");
+        }
+    }
+    assert!(!chat.screen().contains("panicked"), "{}", chat.screen());
+}
+
+#[test]
+fn headings_and_cells_of_a_query_may_be_any_text_of_any_length() {
+    let home = Home::new();
+    let heading = "SELECT 1 AS \"a\u{1b}[31mb\", 2 AS c";
+    for columns in ["110", "50"] {
+        let mut shown = home.terminal_with(&["sql", heading], &[("COLUMNS", columns)]);
+        shown.wait_for("a␛[31mb");
+        assert_eq!(shown.exit_status(), 0, "{}", shown.screen());
+    }
+    let long = "SELECT repeat('x', 70000) AS a, 1 AS b, 2 AS c";
+    for columns in ["50", "30000"] {
+        let run = home.allm().env("COLUMNS", columns);
+        let shown = run.args(["sql", long]).run().ok().stdout;
+        assert!(shown.contains("xxx"), "{columns}");
+    }
+}
+
+#[test]
 fn a_dumb_terminal_gets_no_colours() {
     let home = Home::new();
     for (term, is_colored) in [("dumb", false), ("xterm", true)] {

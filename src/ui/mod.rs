@@ -32,7 +32,6 @@ pub use lists::listed;
 pub use live::Live;
 pub use pager::is_watched;
 pub use progress::Bar;
-pub use report::suggestion;
 pub use sessions::Matches;
 pub use settings::Setting;
 pub use slips::suggestion;

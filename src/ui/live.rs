@@ -2,11 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::theme::{dim, fitted, one_line, visible};
+use super::theme::{dim, fitted, folded, one_line, visible};
 use super::waiting::Waiting;
 use super::{Ui, Unread, approval, report, say};
 use crate::agent::{Approval, Frontend, TurnEvent};
-use crate::conversation::{Step, ToolCall, counted};
+use crate::conversation::{Step, ToolCall};
 use crate::tools::{Heard, Preview, RUN_COMMAND};
 
 /// The longest call that is shown whole before it runs, in characters.
@@ -97,7 +97,7 @@ impl<'u> Live<'u> {
 
     fn line(&mut self, text: &str) {
         self.end_line();
-        let line = format!("{}\n", dim(text, self.ui.color_err));
+        let line = format!("{}\n", dim(&folded(text), self.ui.color_err));
         match &self.waiting {
             Some(waiting) => waiting.above(&line),
             None => say(&line),
@@ -127,12 +127,14 @@ fn seen(step: &Step) -> Vec<String> {
     }
     let says =
         |line: &&str| !line.trim().is_empty() && !matches!(*line, "--- stdout" | "--- stderr");
-    let mut lines = output.lines().filter(says);
+    let lines: Vec<&str> = output.lines().filter(says).collect();
     let mut seen = vec![one_line(ended)];
-    seen.extend(lines.by_ref().take(LINES).map(fitted));
-    match lines.count() {
+    seen.extend(lines.iter().take(LINES).map(|line| fitted(line)));
+    match lines.len().saturating_sub(LINES) {
         0 => {}
-        more => seen.push(format!("  … {}", counted(more, "more line"))),
+        // To say so takes a line, too.
+        1 => seen.push(fitted(lines[LINES])),
+        more => seen.push(format!("  … {more} more lines")),
     }
     seen
 }
@@ -173,7 +175,12 @@ impl Frontend for Live<'_> {
                     held.clear();
                 }
                 if self.ui.watched() {
-                    self.line(&format!("→ {}", report::call(call, LONGEST)));
+                    // The command itself is shown before anybody says yes to it.
+                    let shown = match call.name == RUN_COMMAND && io::stdin().is_terminal() {
+                        true => call.name.clone(),
+                        false => report::call(call, LONGEST),
+                    };
+                    self.line(&format!("→ {shown}"));
                     self.wait();
                 }
             }

@@ -149,7 +149,8 @@ impl Ui {
         if self.json {
             return self.print_json(&report::json(error));
         }
-        say(&format!("{}\n", report::text(error, self.color_err)));
+        let text = report::text(error, self.color_err);
+        say(&format!("{}\n", theme::folded(&text)));
         Ok(())
     }
 

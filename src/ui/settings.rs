@@ -46,6 +46,7 @@ impl Ui {
         }
         let shown = match value {
             Value::Null => "left to the server".to_owned(),
+            Value::Bool(is_on) => if *is_on { "on" } else { "off" }.to_owned(),
             Value::String(text) if !text.is_empty() => visible(text),
             other => other.to_string(),
         };

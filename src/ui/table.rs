@@ -259,7 +259,7 @@ pub fn stats(stats: &Stats, look: Look) -> String {
         false => format!("\n ended with    {}", reasons.join(", ")),
     };
     format!(
-        "{}\n\n turns         {}, with {} tokens in and {} tokens out{finished}\n on disk       {}\n embeddings    {}, {} dimensions",
+        "{}\n\n turns         {}, with {} tokens in, {} out{finished}\n on disk       {}\n embeddings    {}, {} dimensions",
         drawn(&table, look),
         stats.turns,
         count(stats.usage.input_tokens),

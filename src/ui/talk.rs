@@ -32,7 +32,8 @@ impl Ui {
     /// Says what the person has asked for, on stderr: it is no data.
     pub fn tell(&self, text: &str) {
         let text = visible(text);
-        say(&format!("{}\n", theme::dim(&text, self.color_err)));
+        let text = theme::dim(&theme::folded(&text), self.color_err);
+        say(&format!("{text}\n"));
     }
 
     /// Says what only those want to know who ask for it.
@@ -50,11 +51,9 @@ impl Ui {
 
     /// Warns the person, on stderr.
     pub fn warn(&self, text: &str) {
-        say(&format!(
-            "{} {}\n",
-            theme::strong("warning:", self.color_err),
-            visible(text)
-        ));
+        let warning = theme::strong("warning:", self.color_err);
+        let text = format!("{warning} {}", visible(text));
+        say(&format!("{}\n", theme::folded(&text)));
     }
 
     /// Warns the person of something that went wrong and is no failure of the command.

@@ -139,6 +139,18 @@ pub fn clipped(line: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", line[..length].trim_end()))
 }
 
+/// Returns a text with its lines broken between words where stderr is a terminal that they do not fit; what is longer than a line, as
+/// a path may be, stays whole.
+pub fn folded(text: &str) -> Cow<'_, str> {
+    if terminal(io::stderr()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let options = textwrap::Options::new(width_of(io::stderr()))
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    Cow::Owned(textwrap::fill(text, options))
+}
+
 /// Returns whether the terminal can only write lines, one below the other.
 pub fn is_dumb() -> bool {
     std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb")

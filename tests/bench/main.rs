@@ -288,8 +288,8 @@ async fn recall(
 }
 
 async fn listing(store: &Store, mine: &Filter) {
-    let (mut hours, mut latest, mut stats, mut days, mut sql) =
-        (vec![], vec![], vec![], vec![], vec![]);
+    let (mut hours, mut latest, mut sessions) = (vec![], vec![], vec![]);
+    let (mut stats, mut days, mut sql) = (vec![], vec![], vec![]);
     for hour in 0..20 {
         let until = now() - TimeDelta::hours(hour * 40);
         let window = mine
@@ -311,6 +311,9 @@ async fn listing(store: &Store, mine: &Filter) {
                 .expect("turns are read"),
         );
         latest.push(start.elapsed());
+        let start = Instant::now();
+        black_box(store.sessions(mine).await.expect("sessions are read"));
+        sessions.push(start.elapsed());
         let start = Instant::now();
         black_box(store.stats(mine).await.expect("figures are read"));
         stats.push(start.elapsed());
@@ -336,6 +339,7 @@ async fn listing(store: &Store, mine: &Filter) {
     }
     report("/timeframe of one hour", hours);
     report("the latest 20", latest);
+    report("/sessions", sessions);
     report("/stats", stats);
     report("/stats --by day", days);
     report("/sql GROUP BY day", sql);

@@ -161,10 +161,7 @@ fn stats_count_rows_bytes_and_tokens() {
     );
     assert!(stats["disk_bytes"].as_u64().unwrap() > 1000);
     let text = home.allm().args(["stats"]).run().ok().stdout;
-    assert!(
-        text.contains("2, with 22 tokens in and 6 tokens out"),
-        "{text}"
-    );
+    assert!(text.contains("2, with 22 tokens in, 6 out"), "{text}");
 }
 
 #[test]

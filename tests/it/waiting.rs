@@ -69,7 +69,7 @@ fn an_answer_may_come_when_it_is_complete() {
     let mut shell = shell(&home, &server, &["--no-tools"]);
     shell.wait_for("slow › ");
     shell.type_keys("/stream off\r");
-    shell.wait_for("stream: false");
+    shell.wait_for("stream: off");
     shell.wait_for("slow › ");
     shell.type_keys("tell me\r");
     // As long as something is missing it is waited for.

@@ -93,6 +93,29 @@ fn settings_follow_the_terminal_and_are_cut_by_columns() {
 }
 
 #[test]
+fn what_is_said_beside_answers_breaks_between_words() {
+    let home = Home::new();
+    let mut chat = home.terminal(&["chat", "-p", "offline"]);
+    chat.wait_for("extractive › ");
+    for (columns, told) in [
+        (
+            110,
+            "`/help` lists the commands, `//nosuch` says it to the model",
+        ),
+        (
+            50,
+            "`/help` lists the commands, `//nosuch` says\r\nit to the model",
+        ),
+    ] {
+        chat.resize(columns);
+        chat.type_keys("/nosuch\r");
+        chat.wait_for(told);
+    }
+    chat.type_keys("/quit\r");
+    assert_eq!(chat.exit_status(), 0, "{}", chat.screen());
+}
+
+#[test]
 fn even_a_column_or_two_are_written_to() {
     let home = Home::new();
     let chat = home.allm().args(["chat", "-p", "offline"]);

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! This map is the only one. A folder imports only from lower floors; inside a folder whose `mod.rs` draws its rooms, a file does so
-//! from lower rooms. `tests/it/tidy.rs` reads both maps and checks it.
+//! from lower rooms. `tests/it/tidy.rs` reads both maps and checks it. Below all floors lies the crate `allm-kernel` (`kernel/`), the inner
+//! loops of the bundled embedding model, which the [`embedder`] alone knows.
 //!
 //! One turn: [`repl`] reads a line, [`chat`] puts it into the journal of the [`store`], composes the prompt and lets the
 //! [`agent`] ask the [`provider`]; the answer streams through [`ui`], and behind the prompt the [`store`] embeds and records it.

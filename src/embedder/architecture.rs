@@ -1,4 +1,4 @@
-//! The transformers that candle has, behind one face: tokens in, a vector for each out.
+//! The transformers that candle has, and the quick one, behind one face: tokens in, a vector for each out.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -60,9 +60,33 @@ enum Model {
     Bert(Box<BertModel>),
     Roberta(Box<XLMRobertaModel>),
     ModernBert(Box<ModernBert>),
+    #[cfg(target_arch = "x86_64")]
+    Quick(Box<super::bert::Bert>),
 }
 
+/// Lets one text at a time through candle: its threads for long tensors have those that come at once wait, and burn a core each. It
+/// is fair, so that a question gets in between the texts of a long turn.
+static CANDLE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 impl Transformer {
+    /// Puts the quick form of a BERT together from a file with matrices in Q8_0, where the processor has what it takes.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "there is no quick form here")
+    )]
+    pub fn quick(file: &'static [u8], config: &Value) -> Result<Option<Transformer>> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(processor) = allm_kernel::Processor::detect() {
+            let config: bert::Config = read(&completed(Kind::Bert, config)?)?;
+            return Ok(Some(Transformer {
+                dimension: config.hidden_size,
+                positions: config.max_position_embeddings,
+                model: Model::Quick(Box::new(super::bert::Bert::new(processor, file, &config)?)),
+            }));
+        }
+        Ok(None)
+    }
+
     /// Puts a transformer together from its weights and its configuration (`config.json`).
     pub fn new(
         kind: Kind,
@@ -122,18 +146,24 @@ impl Transformer {
         })
     }
 
-    /// Returns a vector for each token: shape (tokens, dimensions).
-    pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
-        let vectors = match &self.model {
-            Model::Bert(model) => model.forward(&ids, &ids.zeros_like()?, None)?,
-            Model::Roberta(model) => {
+    /// Returns for each text a vector for each token: shape (tokens, dimensions).
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<Tensor>> {
+        let model: &dyn Fn(&Tensor) -> candle_core::Result<Tensor> = match &self.model {
+            #[cfg(target_arch = "x86_64")]
+            Model::Quick(model) => return model.forward(texts),
+            Model::Bert(model) => &|ids| model.forward(ids, &ids.zeros_like()?, None),
+            Model::Roberta(model) => &|ids| {
                 let (all, types) = (ids.ones_like()?, ids.zeros_like()?);
-                model.forward(&ids, &all, &types, None, None, None)?
-            }
-            Model::ModernBert(model) => model.forward(&ids, &ids.ones_like()?)?,
+                model.forward(ids, &all, &types, None, None, None)
+            },
+            Model::ModernBert(model) => &|ids| model.forward(ids, &ids.ones_like()?),
         };
-        Ok(vectors.squeeze(0)?)
+        let one = |ids: &Vec<u32>| {
+            let _alone = CANDLE.blocking_lock();
+            let ids = Tensor::new(&**ids, &Device::Cpu)?.unsqueeze(0)?;
+            Ok(model(&ids)?.squeeze(0)?)
+        };
+        texts.iter().map(one).collect()
     }
 }
 

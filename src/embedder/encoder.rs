@@ -1,21 +1,23 @@
-//! A sentence encoder on candle: tokens, a transformer, and what makes one vector of its many.
+//! A sentence encoder: tokens, a transformer, and what makes one vector of its many.
 
-use std::borrow::Cow;
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lru::LruCache;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use tokenizers::{PostProcessor, Tokenizer};
 
 use super::architecture::Transformer;
 use super::head::Layer;
 use super::settings::Settings;
+use super::tokens::Tokens;
 use super::{Embedder, passages};
 
-/// How many texts keep their vectors in memory: people repeat themselves, and so do searches.
+/// Of how many texts something is kept in memory: people repeat themselves, and so do searches.
 const CACHED: NonZeroUsize = NonZeroUsize::new(1_000).expect("1,000 is not zero");
+
+/// How many bytes of text go through the model together, if no worker is left without: some 200 tokens.
+const TOGETHER: usize = 800;
 
 /// The longest passage in tokens. Short passages match better than ones that fill the model's window.
 const PASSAGE: usize = 200;
@@ -24,89 +26,82 @@ const PASSAGE: usize = 200;
 pub struct Encoder {
     name: String,
     transformer: Transformer,
-    tokenizer: Tokenizer,
+    tokens: Tokens,
     layers: Vec<Layer>,
     settings: Settings,
     dimension: usize,
     /// The longest passage in tokens: the marks around it and the longer prefix are within the window too.
     longest: usize,
-    /// One thread each: several texts side by side beat several threads in one matrix product.
-    workers: Vec<ThreadPool>,
-    cache: Mutex<LruCache<String, Vec<f32>>>,
+    /// How many threads embed at a time: several texts side by side beat several threads in one matrix product.
+    workers: usize,
+    cache: Mutex<LruCache<String, Known>>,
+}
+
+/// Says what is known of a text.
+#[derive(Clone)]
+enum Known {
+    /// Its tokens, with their marks, since it was cut out of another a moment ago.
+    Tokens(Vec<u32>),
+    Vector(Vec<f32>),
 }
 
 impl Encoder {
-    /// Puts an encoder together from its transformer, its tokenizer (`tokenizer.json`) and the layers of `settings.steps`.
+    /// Puts an encoder together from its transformer, its tokenizer and the layers of `settings.steps`.
     pub fn new(
         name: String,
         transformer: Transformer,
-        tokenizer: &[u8],
+        tokens: Tokens,
         layers: Vec<Layer>,
         mut settings: Settings,
     ) -> Result<Encoder> {
-        let mut tokenizer = Tokenizer::from_bytes(tokenizer)
-            .map_err(|error| anyhow!("cannot read the tokenizer: {error}"))?;
-        // The file may carry a truncation and a padding that were meant for training.
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| anyhow!("cannot set up the tokenizer: {error}"))?;
         settings.window = settings.window.min(transformer.positions);
-        let marks = tokenizer
-            .get_post_processor()
-            .map_or(0, |marks| marks.added_tokens(false));
-        let length = |prefix: &str| anyhow::Ok(tokens(&tokenizer, prefix, false)?.len());
         let prefixes = &settings.prefixes;
-        let prefix = length(&prefixes.query)?.max(length(&prefixes.passage)?);
-        let Some(longest @ 1..) = settings.window.checked_sub(marks + prefix) else {
+        let prefix = tokens
+            .count(&prefixes.query)?
+            .max(tokens.count(&prefixes.passage)?);
+        let taken = tokens.marks() + prefix;
+        let Some(longest @ 1..) = settings.window.checked_sub(taken) else {
             bail!(
                 "the model takes {} tokens, and its prefixes leave no room in them",
                 settings.window
             );
         };
-        let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = (0..workers)
-            .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
-            .collect::<Result<_, _>>()?;
         let dimension = layers.iter().rev().find_map(Layer::dimension);
         Ok(Encoder {
             name,
             dimension: dimension.unwrap_or(transformer.dimension),
             transformer,
-            tokenizer,
+            tokens,
             layers,
             settings,
             longest: longest.min(PASSAGE),
-            workers,
+            workers: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             cache: Mutex::new(LruCache::new(CACHED)),
         })
     }
 
-    fn embed_one(&self, text: &str) -> Result<Vec<f32>> {
-        let text = match self.settings.is_lowercase {
-            true => Cow::Owned(text.to_lowercase()),
-            false => Cow::Borrowed(text),
+    /// Returns a vector for each text of a group.
+    fn embed_some(&self, texts: &[&str], known: &[Option<Known>]) -> Result<Vec<Vec<f32>>> {
+        let tokens = |(text, known): (&&str, &Option<Known>)| match known {
+            Some(Known::Tokens(tokens)) => Ok(tokens.clone()),
+            _ if self.settings.is_lowercase => {
+                self.tokens.of(&text.to_lowercase(), self.settings.window)
+            }
+            _ => self.tokens.of(text, self.settings.window),
         };
-        let encoding = tokens(&self.tokenizer, &text, true)?;
-        let mut ids = encoding.get_ids().to_vec();
-        let window = self.settings.window;
-        if let (Some(&end), true) = (ids.last(), ids.len() > window) {
-            // The mark at the end stays, where there is one.
-            let is_mark = encoding.get_special_tokens_mask().last() == Some(&1);
-            ids.truncate(window - usize::from(is_mark));
-            ids.extend(is_mark.then_some(end));
-        }
-        if ids.is_empty() {
+        let tokens: Vec<Vec<u32>> = texts.iter().zip(known).map(tokens).collect::<Result<_>>()?;
+        if tokens.iter().any(Vec::is_empty) {
             bail!("there is nothing to embed");
         }
-        let mut vector = self
-            .settings
-            .pooling
-            .pool(&self.transformer.forward(&ids)?)?;
-        for layer in &self.layers {
-            vector = layer.forward(&vector)?;
-        }
-        unit(vector.to_vec1()?).context("the model returned no direction")
+        let vector = |tokens| {
+            let mut vector = self.settings.pooling.pool(&tokens)?;
+            for layer in &self.layers {
+                vector = layer.forward(&vector)?;
+            }
+            unit(vector.to_vec1()?).context("the model returned no direction")
+        };
+        let tokens = self.transformer.forward(&tokens)?;
+        tokens.into_iter().map(vector).collect()
     }
 
     /// Returns a vector for each text behind a prefix.
@@ -120,59 +115,73 @@ impl Encoder {
     }
 
     fn embed_all(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let mut vectors: Vec<Option<Vec<f32>>> = {
-            let mut cache = self
-                .cache
-                .lock()
-                .map_err(|_| anyhow!("the embedder failed before"))?;
+        let mut known: Vec<Option<Known>> = {
+            let mut cache = self.cache()?;
             texts.iter().map(|text| cache.get(*text).cloned()).collect()
         };
-        let missing: Vec<usize> = (0..texts.len())
-            .filter(|&index| vectors[index].is_none())
-            .collect();
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        // Each worker takes the next text, so that a long one does not keep the others waiting.
-        let work = |worker: &ThreadPool| {
+        let groups = self.groups(texts, &known);
+        let next = AtomicUsize::new(0);
+        // Each worker takes the next group, so that a long text does not keep the others waiting.
+        let work = || {
             let mut done = Vec::new();
-            while let Some(&index) =
-                missing.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
-            {
-                let embed = || self.embed_one(texts[index]);
-                // One at a time, so that a question gets in between the texts of a long turn.
-                done.push(worker.install(embed).map(|vector| (index, vector)));
+            while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let texts: Vec<&str> = group.iter().map(|&index| texts[index]).collect();
+                let known: Vec<_> = group.iter().map(|&index| known[index].clone()).collect();
+                done.push(
+                    self.embed_some(&texts, &known)
+                        .map(|vectors| (group, vectors)),
+                );
             }
             done
         };
         let shares: Vec<Vec<Result<_>>> = std::thread::scope(|scope| {
-            let workers = self.workers.iter().take(missing.len());
-            let handles: Vec<_> = workers
-                .map(|worker| scope.spawn(move || work(worker)))
-                .collect();
-            handles
-                .into_iter()
-                .filter_map(|handle| handle.join().ok())
-                .collect()
+            let workers = 0..self.workers.min(groups.len());
+            let handles: Vec<_> = workers.map(|_| scope.spawn(work)).collect();
+            let handles = handles.into_iter();
+            handles.filter_map(|handle| handle.join().ok()).collect()
         });
-        let mut cache = self
-            .cache
-            .lock()
-            .map_err(|_| anyhow!("the embedder failed before"))?;
+        let mut cache = self.cache()?;
         for result in shares.into_iter().flatten() {
-            let (index, vector) = result?;
-            cache.put(texts[index].to_owned(), vector.clone());
-            vectors[index] = Some(vector);
+            let (group, vectors) = result?;
+            for (&index, vector) in group.iter().zip(vectors) {
+                let vector = Known::Vector(vector);
+                cache.put(texts[index].to_owned(), vector.clone());
+                known[index] = Some(vector);
+            }
         }
-        vectors
-            .into_iter()
-            .map(|vector| vector.context("an embedding worker failed"))
-            .collect()
+        let vectors = known.into_iter().map(|known| match known {
+            Some(Known::Vector(vector)) => Ok(vector),
+            _ => Err(anyhow!("an embedding worker failed")),
+        });
+        vectors.collect()
     }
-}
 
-fn tokens(tokenizer: &Tokenizer, text: &str, has_marks: bool) -> Result<tokenizers::Encoding> {
-    tokenizer
-        .encode(text, has_marks)
-        .map_err(|error| anyhow!("cannot tokenize: {error}"))
+    /// Returns which texts without a vector go through the model together: short ones by some, but no worker is left without.
+    fn groups(&self, texts: &[&str], known: &[Option<Known>]) -> Vec<Vec<usize>> {
+        let is_missing = |index: &usize| !matches!(known[*index], Some(Known::Vector(_)));
+        let missing: Vec<usize> = (0..texts.len()).filter(is_missing).collect();
+        let all: usize = missing.iter().map(|&index| texts[index].len()).sum();
+        let most = all.div_ceil(self.workers).min(TOGETHER);
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut room = 0;
+        for index in missing {
+            let size = texts[index].len();
+            match groups.last_mut() {
+                Some(group) if size <= room => group.push(index),
+                _ => {
+                    groups.push(vec![index]);
+                    room = most;
+                }
+            }
+            room = room.saturating_sub(size);
+        }
+        groups
+    }
+
+    fn cache(&self) -> Result<MutexGuard<'_, LruCache<String, Known>>> {
+        let cache = self.cache.lock();
+        cache.map_err(|_| anyhow!("the embedder failed before"))
+    }
 }
 
 /// Scales a vector to length 1; `None` when it has no direction.
@@ -220,12 +229,19 @@ impl Embedder for Encoder {
     }
 
     fn passages<'t>(&self, text: &'t str) -> Result<Vec<&'t str>> {
-        let encoding = tokens(&self.tokenizer, text, false)?;
-        // A token may begin within a letter, where the letter has several.
-        let starts = encoding.get_offsets().iter();
-        let starts: Vec<usize> = starts
-            .map(|&(start, _)| text.floor_char_boundary(start))
-            .collect();
-        Ok(passages::cut(text, &starts, self.longest))
+        let text_tokens = self.tokens.whole(text)?;
+        let passages = passages::cut(text, &text_tokens.starts, self.longest);
+        let prefixes = &self.settings.prefixes;
+        if prefixes.query.is_empty() && prefixes.passage.is_empty() && !self.settings.is_lowercase {
+            let mut cache = self.cache()?;
+            for &passage in &passages {
+                let start = passage.as_ptr().addr() - text.as_ptr().addr();
+                let tokens = text_tokens.between(start..start + passage.len());
+                if let Some(tokens) = tokens.filter(|_| !cache.contains(passage)) {
+                    cache.put(passage.to_owned(), Known::Tokens(tokens));
+                }
+            }
+        }
+        Ok(passages)
     }
 }

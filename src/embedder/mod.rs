@@ -1,12 +1,15 @@
 //! Turns text into vectors, on this machine.
 
 mod architecture;
+#[cfg(target_arch = "x86_64")]
+mod bert;
 mod encoder;
 mod head;
 mod hub;
 mod model;
 mod passages;
 mod settings;
+mod tokens;
 mod weights;
 
 use std::sync::{Arc, OnceLock};

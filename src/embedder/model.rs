@@ -15,6 +15,7 @@ use super::architecture::Transformer;
 use super::encoder::Encoder;
 use super::head::Layer;
 use super::settings::{Modules, Settings, Step, setting};
+use super::tokens::Tokens;
 use super::{hub, weights};
 
 /// The name of the model that the binary carries (assets/all-MiniLM-L6-v2).
@@ -127,31 +128,40 @@ impl Source {
     }
 }
 
+/// The bundled model.
+const WEIGHTS: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/model.gguf");
+const CONFIG: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/config.json");
+const TOKENIZER: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/tokenizer.json");
+
 fn bundled() -> Result<Encoder> {
-    const WEIGHTS: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/model.gguf");
-    const CONFIG: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/config.json");
-    const TOKENIZER: &[u8] = include_bytes!("../../assets/all-MiniLM-L6-v2/tokenizer.json");
+    bundled_on(|| {
+        let quick = Transformer::quick(WEIGHTS, &serde_json::from_slice(CONFIG)?)?;
+        quick.map_or_else(plain, Ok)
+    })
+}
+
+/// Reads the bundled model for candle.
+fn plain() -> Result<Transformer> {
     let mut reader = Cursor::new(WEIGHTS);
     let content = gguf_file::Content::read(&mut reader)?;
     let mut tensors = HashMap::new();
     for name in content.tensor_infos.keys() {
-        tensors.insert(
-            name.clone(),
-            content
-                .tensor(&mut reader, name, &Device::Cpu)?
-                .dequantize(&Device::Cpu)?,
-        );
+        let tensor = content.tensor(&mut reader, name, &Device::Cpu)?;
+        tensors.insert(name.clone(), tensor.dequantize(&Device::Cpu)?);
     }
-    let settings = Settings::bundled();
     let config = serde_json::from_slice(CONFIG)?;
-    let transformer = Transformer::new(settings.kind, tensors, &config)?;
-    Encoder::new(
-        BUNDLED.to_owned(),
-        transformer,
-        TOKENIZER,
-        Vec::new(),
-        settings,
-    )
+    Transformer::new(Settings::bundled().kind, tensors, &config)
+}
+
+/// Reads the tokens of the bundled model while its transformer is put together: either takes as long.
+fn bundled_on(transformer: impl FnOnce() -> Result<Transformer>) -> Result<Encoder> {
+    let (transformer, tokens) = std::thread::scope(|scope| {
+        let tokens = scope.spawn(|| Tokens::read(TOKENIZER));
+        (transformer(), tokens.join())
+    });
+    let tokens = tokens.map_err(|_| anyhow!("the tokenizer could not be read"))??;
+    let (name, settings) = (BUNDLED.to_owned(), Settings::bundled());
+    Encoder::new(name, transformer?, tokens, Vec::new(), settings)
 }
 
 /// Reads the model in a folder; `called` is what may tell its family.
@@ -180,7 +190,8 @@ fn from_folder(name: String, called: &str, folder: &Path) -> Result<Encoder> {
     let layers = layers.collect::<Result<_>>()?;
     let path = folder.join(part).join("tokenizer.json");
     let tokenizer = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Encoder::new(name, transformer, &tokenizer, layers, settings)
+    let tokens = Tokens::read(&tokenizer)?;
+    Encoder::new(name, transformer, tokens, layers, settings)
 }
 
 /// Returns what a person gives to `--embedder` for the model of a stored name: where a folder is, the name does not say.
@@ -237,4 +248,33 @@ fn pieces(mut file: File) -> std::io::Result<Vec<u8>> {
         file.by_ref().take(PIECES.1).read_to_end(&mut pieces)?;
     }
     Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedder::Embedder;
+
+    #[test]
+    fn the_quick_form_of_the_bundled_model_agrees_with_candle() {
+        let (quick, plain) = (bundled().unwrap(), bundled_on(plain).unwrap());
+        // Of many lengths, scripts and kinds, and some of these together.
+        let text = include_str!("model.rs").to_owned() + include_str!("../../README.md");
+        let mut texts: Vec<&str> = quick.passages(&text).unwrap();
+        texts.truncate(24);
+        texts.extend([
+            "a",
+            "?",
+            "why is the sky blue",
+            "naïve 東京 🦀 Ünïcode",
+            "0 1 2 3",
+        ]);
+        let long = "the tide comes in at noon, and the ferry leaves ".repeat(40);
+        texts.push(&long);
+        let (quick, plain) = (quick.embed(&texts).unwrap(), plain.embed(&texts).unwrap());
+        for ((text, quick), plain) in texts.iter().zip(quick).zip(plain) {
+            let cosine: f32 = quick.iter().zip(plain).map(|(a, b)| a * b).sum();
+            assert!(cosine >= 0.9999, "{cosine} for {text}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages and `-- import` for histories that are brought in. Prints medians and 95th percentiles, and what history they were measured on.
+//! Benchmarks, on a real store: `cargo bench`, or `cargo bench -- age` for how a store ages, `-- import` for
+//! histories that are brought in and `-- embedding` for the other side of `embedding.py`. Prints medians and 95th percentiles, and what history they were measured on.
 //!
 //! Histories of 1,000, 10,000 and 100,000 interactions, and of 1,000,000 with `ALLM_SLOW_TESTS` set, are synthetic and seeded; making
 //! them is not measured. Of their vectors a few are the model's and the others made from these, as all would take hours; the model is
@@ -8,6 +9,7 @@
 #![expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 
 mod age;
+mod embedding;
 mod import;
 mod synthetic;
 mod vectors;
@@ -32,6 +34,9 @@ use vectors::Sentences;
 const RUNS: u64 = 20;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "embedding") {
+        return embedding::serve();
+    }
     let runtime = Runtime::new().expect("a runtime starts");
     println!("{:<44} {:>10} {:>10}", "", "p50", "p95");
     if std::env::args().any(|argument| argument == "age") {
@@ -45,7 +50,7 @@ fn main() {
         let home = tempfile::tempdir().expect("a folder can be made");
         return runtime.block_on(import::run(home.path()));
     }
-    embedding();
+    embedding::run();
     let mut sizes = vec![1_000, 10_000, 100_000];
     if std::env::var_os("ALLM_SLOW_TESTS").is_some() {
         sizes.push(1_000_000);
@@ -79,36 +84,6 @@ fn timed(runs: u64, mut run: impl FnMut(u64)) -> Vec<Duration> {
         start.elapsed()
     };
     (0..runs).map(time).collect()
-}
-
-fn embedding() {
-    let lazy = Lazy::new(Source::Bundled);
-    report(
-        "load the embedding model",
-        timed(1, |_| assert!(lazy.get().is_ok())),
-    );
-    let embedder = lazy.get().expect("the bundled model loads");
-    let one = |seed: u64| {
-        let question = format!("what did we decide about option {seed}, and why?");
-        black_box(embedder.embed(&[&question]).expect("a text embeds"));
-    };
-    report("embed one question", timed(RUNS, one));
-    for words in [25, 150] {
-        let texts: Vec<String> = (0..200)
-            .map(|seed| {
-                let number = |at: u64| format!("option {} of {at} ", seed * 7919 + at);
-                (0..words / 4).map(number).collect()
-            })
-            .collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let start = Instant::now();
-        black_box(embedder.embed(&texts).expect("texts embed"));
-        println!(
-            "{:<44} {:>6.1} texts/s",
-            format!("embed 200 texts of {words} words"),
-            200.0 / start.elapsed().as_secs_f64()
-        );
-    }
 }
 
 /// Returns what gives histories of up to so many interactions their vectors.

@@ -10,7 +10,7 @@ use super::rust::{Source, names};
 use crate::harness::project;
 
 /// What the top level of the repository may hold.
-const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src tests assets README.md LICENSE-MIT LICENSE-APACHE \
+const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src kernel tests assets README.md LICENSE-MIT LICENSE-APACHE \
     .github .ci .cargo .gitignore .git target";
 
 const LONGEST_FILE: usize = 400;
@@ -135,6 +135,12 @@ fn crates_for_the_terminal_stay_where_they_belong() {
         "only `repl` reads lines, and `ui` approvals",
     );
     only_in(&["ui"], "indicatif", "only `ui` draws bars");
+}
+
+#[test]
+fn the_kernel_is_for_the_embedder_alone() {
+    let rule = "only `embedder` multiplies matrices";
+    only_in(&["embedder"], "allm_kernel candle_core candle_nn", rule);
 }
 
 #[test]
@@ -274,7 +280,8 @@ fn map(path: &str) -> HashMap<String, usize> {
 }
 
 fn everything() -> Vec<Source> {
-    sources("src").into_iter().chain(sources("tests")).collect()
+    let folders = ["src", "kernel", "tests"].into_iter();
+    folders.flat_map(sources).collect()
 }
 
 /// Reads every Rust file below a folder of the repository, sorted by path.

@@ -53,10 +53,12 @@ impl Bert {
             config.hidden_act == HiddenAct::Gelu,
             "only the exact GELU is known here"
         );
+        #[expect(clippy::cast_possible_truncation, reason = "it is a small number")]
+        let epsilon = config.layer_norm_eps as f32;
         let weights = Weights {
             content: gguf_file::Content::read(&mut Cursor::new(file))?,
             file,
-            epsilon: config.layer_norm_eps as f32,
+            epsilon,
         };
         let dimension = config.hidden_size;
         let mut positions = weights.numbers("embeddings.position_embeddings.weight")?;

@@ -44,33 +44,27 @@ impl Store {
         });
         // Whoever pastes a text has not mistyped a word.
         doubtful.truncate(MOST);
-        let latest = match has_words(&self.passages, "text").await? {
-            true => None,
-            false => {
-                let (columns, latest) = (["text", "timestamp"], Order::Descending("timestamp"));
-                let rows = self.passages.select(
-                    query.expr(),
-                    &columns,
-                    Some(latest),
-                    Some(LOOKED_THROUGH),
-                );
-                Some(rows.await?)
-            }
-        };
+        let mut latest = None;
+        if !has_words(&self.passages, "text").await? {
+            let columns = ["text", "timestamp"];
+            let order = Some(Order::Descending("timestamp"));
+            let rows = self
+                .passages
+                .select(query.expr(), &columns, order, Some(LOOKED_THROUGH));
+            latest = Some(rows.await?);
+        }
         let mut instead = Vec::new();
         // From the end on, so that the places before stay as they are.
         for word in doubtful.into_iter().rev() {
             let typed = text[word.range.clone()].to_owned();
-            let near = match &latest {
-                Some(_) => Vec::new(),
-                None => {
-                    let how = Having::Nearly;
-                    let near =
-                        self.passages
-                            .matching("text", &typed, how, query.expr(), &["text"], READ);
-                    near.await?
-                }
-            };
+            let mut near = Vec::new();
+            if latest.is_none() {
+                let (how, columns) = (Having::Nearly, ["text"]);
+                let some =
+                    self.passages
+                        .matching("text", &typed, how, query.expr(), &columns, READ);
+                near = some.await?;
+            }
             let rows = latest.as_ref().unwrap_or(&near).iter();
             if let Some(meant) = nearest(&word, rows.map(|row| row.text.as_str())) {
                 text.replace_range(word.range, &meant);

@@ -360,8 +360,9 @@ fn another_model_makes_all_vectors_anew() {
     shell.type_keys("the ferry leaves at dusk\r");
     shell.wait_for("› ");
     shell.type_keys("/quit\r");
-    shell.wait_for("the vectors of this store are made with `tiny@");
     shell.exit_status();
+    let told = "the vectors of this store are made with `tiny@";
+    assert!(shell.screen().contains(told), "{}", shell.screen());
     assert_eq!(meant(&tiny, "ferry"), 2);
 
     home.allm().args(["reindex", "--yes"]).run().ok();

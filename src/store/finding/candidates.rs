@@ -199,8 +199,7 @@ impl Store {
         if words.is_empty() {
             return Ok((Vec::new(), true));
         }
-        let pattern = format!("(?i){}", words.join("|"));
-        let there = regexp_like(col("text"), lit(pattern), None);
+        let there = regexp_like(col("text"), lit(words.join("|")), None);
         let these = filter.into_iter().chain([there]).reduce(DfExpr::and);
         let limit = limit.max(LOOKED_THROUGH);
         let found = self.latest(these, limit).await?;
@@ -304,10 +303,13 @@ fn begins(word: &str, stem: &str) -> String {
     let same: String = same.map(|(letter, _)| letter).collect();
     // `policy` and `policies` have the stem `polici`, and `writing` has `write`.
     let same = same.strip_suffix(['i', 'e']).unwrap_or(&same);
-    // With an accent it is the same letter.
+    // With an accent it is the same letter. Both cases are spelt out: to fold those of a wide class takes a regex long to be made.
     let letter = |letter: char| match letter.is_ascii_alphabetic() {
-        true => format!(r"[{letter}[^\x00-\x7F]]"),
-        false => regex::escape(&letter.to_string()),
+        true => {
+            let (lower, upper) = (letter.to_ascii_lowercase(), letter.to_ascii_uppercase());
+            format!(r"[{lower}{upper}\x{{80}}-\x{{10FFFF}}]")
+        }
+        false => format!("(?i:{})", regex::escape(&letter.to_string())),
     };
     same.chars().map(letter).collect()
 }

@@ -1,6 +1,7 @@
 //! Runs commands.
 
 use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::list::{Command, History, LiveCommand};
 use super::shown::Shown;
@@ -38,11 +39,15 @@ pub async fn until_interrupted<T>(
     }
 }
 
-/// Waits for Ctrl-C.
-pub async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the signal ends the process, as it does anyway.
-        std::future::pending::<()>().await;
+/// Waits for Ctrl-C: what is pressed from this call on counts, whenever somebody begins to wait. It is called within the runtime.
+pub fn interrupt() -> impl Future<Output = ()> {
+    let heard = signal(SignalKind::interrupt());
+    async move {
+        match heard {
+            Ok(mut heard) => drop(heard.recv().await),
+            // Without a handler the signal ends the process, as it does anyway.
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 

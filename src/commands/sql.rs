@@ -44,9 +44,10 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     if query.trim().is_empty() {
         bail!("there is no query: `/sql SELECT count(*) FROM interactions`");
     }
-    if let Some(option) = late_option(&query).filter(|_| !args.is_piped) {
+    let option = only_option(&query).or_else(|| late_option(&query));
+    if let Some(option) = option.filter(|_| !args.is_piped) {
         bail!(Hinted {
-            message: format!("`{option}` stands after the query, where it would be a comment"),
+            message: format!("`{option}` is no option there, but a comment of SQL"),
             hint: "options come before it: `/sql --csv SELECT …`".to_owned(),
         });
     }
@@ -54,6 +55,13 @@ pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let limit = usize::try_from(args.limit)?;
     let rows = memory.store.sql(&filter, &query, limit, ui.zone()).await?;
     ui.rows(&rows, args.csv)
+}
+
+/// Returns what a query of one line begins with that is all comment, and meant as an option: `--jsn`.
+fn only_option(query: &str) -> Option<&str> {
+    let word = query.split_whitespace().next()?;
+    let is_name = word.strip_prefix("--")?.starts_with(char::is_alphabetic);
+    (is_name && !query.trim().contains('\n')).then_some(word)
 }
 
 /// Returns an option that stands in the last line of a query outside quotes, where SQL has a comment: `--csv`, not `-- csv`.

@@ -263,13 +263,18 @@ impl Repl<'_> {
         let watched = self.ui.watched();
         self.unread.keeps(true);
         self.space();
+        // Before anything shows that something is waited for.
+        let ctrl_c = {
+            let _within = self.runtime.enter();
+            interrupt()
+        };
         let mut live = Live::new(self.ui, &mut self.unread);
         if !self.chat.settings.stream {
             live.hold();
         }
         let ended = self
             .runtime
-            .block_on(self.chat.turn(message, &mut live, interrupt()));
+            .block_on(self.chat.turn(message, &mut live, ctrl_c));
         let interrupted =
             matches!(&ended, Ok(ended) if ended.interaction.status == Status::Interrupted);
         let shown = live.finish(interrupted);

@@ -139,10 +139,7 @@ pub async fn import(
             Arc::new(lines)
         }
     };
-    let report = bringing.bring(&source, options.clone()).await?;
-    let outcome = bringing.say(&*source, &report)?;
-    bringing.embed(options).await?;
-    Ok(outcome)
+    bringing.all(&source, options).await
 }
 
 /// Holds how a history is brought in.
@@ -157,6 +154,14 @@ struct Bringing<'u> {
 }
 
 impl Bringing<'_> {
+    /// Records, says what came of it, and makes the vectors.
+    async fn all(&self, source: &Arc<dyn Source>, options: Options) -> Result<Outcome> {
+        let report = self.bring(source, options.clone()).await?;
+        let outcome = self.say(&**source, &report)?;
+        self.embed(options).await?;
+        Ok(outcome)
+    }
+
     async fn bring(&self, source: &Arc<dyn Source>, options: Options) -> Result<Report> {
         let importer = self.importer(options).await?;
         let looked = self.look(&importer, source).await?;
@@ -229,10 +234,7 @@ async fn predecessor(home: PathBuf, options: Options, bringing: &Bringing<'_>) -
     let theirs = found.as_deref().and_then(real);
     let is_in_the_way = theirs.is_some() && theirs == real(&options.uri);
     if !is_in_the_way {
-        let report = bringing.bring(&source, options.clone()).await?;
-        let outcome = bringing.say(&*source, &report)?;
-        bringing.embed(options).await?;
-        return Ok(outcome);
+        return bringing.all(&source, options).await;
     }
     let place = options.uri.clone();
     let nowhere = tempfile::tempdir().context("cannot make a temporary folder")?;

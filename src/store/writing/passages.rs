@@ -19,7 +19,7 @@ const LONGEST_ACTION: usize = 256 << 10;
 const PASSAGES_OF_ACTION: usize = 512;
 /// How many passages of one observation get a vector, as long as those of the turn are not used up.
 const EMBEDDED_OF_OBSERVATION: usize = 4;
-/// A turn with more passages to embed than this gets its vectors after its rows: about as many take a second.
+/// A turn with more passages to embed than this gets its vectors after its rows: as many take about a second without the quick loops.
 const AT_ONCE: usize = 16;
 /// About how many bytes a passage has.
 const PASSAGE: usize = 800;

@@ -80,6 +80,8 @@ impl Repl<'_> {
                         helper.room = (prompt.0.width(), columns);
                     }
                     let typed = std::mem::take(&mut begun) + &self.unread.rest();
+                    // Whatever comes of the line, only an answer keeps what is typed from here on.
+                    self.unread.keeps(false);
                     editor.readline_with_initial(&prompt, (&typed, ""))
                 }
             };

@@ -107,7 +107,11 @@ fn indented(text: String, look: Look) -> String {
 fn explained(hit: &Hit) -> Option<String> {
     let parts = hit.parts?;
     let mut own = Vec::new();
-    own.extend(parts.meaning().map(|alike| format!("meaning {alike:.2}")));
+    let meaning = parts.meaning().map(|alike| match parts.question {
+        Some(question) => format!("meaning {alike:.2} with the question's {question:.2}"),
+        None => format!("meaning {alike:.2}"),
+    });
+    own.extend(meaning);
     own.extend(parts.share.map(|share| format!("words {share:.2}")));
     let mut text = format!("{:.2} by itself ({})", parts.own(), own.join(", "));
     if parts.conversation > parts.own() + 0.005 {

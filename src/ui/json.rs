@@ -125,6 +125,7 @@ fn ranked(hits: &[Hit], names: &Names) -> Vec<Value> {
         let parts = hit.parts.map(|parts| {
             json!({
                 "meaning": parts.meaning(),
+                "question": parts.question,
                 "words": parts.share,
                 "itself": parts.own(),
                 "conversation": parts.conversation,

@@ -1,5 +1,6 @@
 //! The passages that may answer a query: those closest in meaning, those with its words, those with its phrases.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
@@ -50,9 +51,38 @@ pub struct Way {
     pub complete: bool,
 }
 
+/// Is all that may answer a query.
+pub struct Candidates {
+    pub ways: Vec<Way>,
+    /// How alike the questions are whose answers there are pieces of: their cosines, by interaction.
+    pub questions: HashMap<String, f32>,
+}
+
 impl Store {
-    /// Returns the passages that may answer: at most so many of each way of looking.
+    /// Returns what may answer: at most so many passages of each way of looking.
     pub(super) async fn candidates(
+        &self,
+        query: &SearchQuery,
+        terms: &Terms,
+        vector: Option<&[f32]>,
+        limit: usize,
+        notices: &mut Vec<Error>,
+    ) -> Result<Candidates> {
+        let ways = self.ways(query, terms, vector, limit, notices).await?;
+        let mut questions = HashMap::new();
+        if let Some(vector) = vector {
+            match self.questions(&ways, vector).await {
+                Ok(known) => questions = known,
+                Err(error) => note(
+                    notices,
+                    error.context("compared answers without their questions"),
+                ),
+            }
+        }
+        Ok(Candidates { ways, questions })
+    }
+
+    async fn ways(
         &self,
         query: &SearchQuery,
         terms: &Terms,
@@ -314,7 +344,10 @@ fn begins(word: &str, stem: &str) -> String {
     same.chars().map(letter).collect()
 }
 
-fn compared(passages: Vec<Passage>, vector: Option<&[f32]>) -> Vec<(Passage, Option<f32>)> {
+pub(super) fn compared(
+    passages: Vec<Passage>,
+    vector: Option<&[f32]>,
+) -> Vec<(Passage, Option<f32>)> {
     let compared = |passage: Passage| {
         let both = vector.zip(passage.embedding.as_deref());
         let cosine = both.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum());

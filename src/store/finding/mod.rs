@@ -8,6 +8,7 @@ mod groups;
 mod listing;
 mod marks;
 mod people;
+mod questions;
 mod rank;
 mod requests;
 mod score;

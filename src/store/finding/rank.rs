@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::candidates::Way;
+use super::candidates::Candidates;
 use super::score::{Beside, Score};
 use super::search::{Mode, SearchQuery};
 use super::terms::Terms;
-use crate::store::tables::Passage;
+use crate::store::tables::{Origin, Passage};
 use crate::store::vocabulary::{Sample, keys, words};
 
 /// What the words count that a model has done something with, or seen in passing, beside those that were said: each `ls` and each log
@@ -25,22 +25,29 @@ pub struct Ranked {
 }
 
 /// Ranks the passages that each way of looking has found.
-pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>) -> Ranked {
+pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, candidates: Candidates) -> Ranked {
+    let Candidates { ways, questions } = candidates;
     let all = || ways.iter().flat_map(|way| &way.passages);
     // Both ways find most of what is good: a text is taken apart once.
-    let mut there: HashMap<String, HashSet<String>> = HashMap::new();
+    let mut there: HashMap<String, Text> = HashMap::new();
     for (passage, _) in all() {
-        let keys_of = there.entry(passage.passage_id.clone());
-        keys_of.or_insert_with(|| keys(words(&passage.text)));
+        let text = there.entry(passage.passage_id.clone());
+        text.or_insert_with(|| Text::of(&passage.text));
     }
-    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, there.values());
+    let texts = there.values().map(|text| &text.keys);
+    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
     let base = Some(sample.alike()).filter(|alike| *alike > NARROW);
     let base = base.unwrap_or_default();
     let compares = all().any(|(_, similarity)| similarity.is_some());
     let score = |(passage, similarity): (Passage, Option<f32>)| {
+        let text = &there[&passage.passage_id];
+        let answers = passage.origin() == Some(Origin::Response);
+        let question = questions.get(&passage.interaction_id).copied();
         let mut score = Score {
             similarity,
-            share: Some(terms.share_of(&there[&passage.passage_id])),
+            question: question.filter(|_| answers),
+            share: Some(terms.share_of(&text.keys)),
+            telling: text.telling,
             is_timely: terms.is_timely(passage.timestamp),
             conversation: 0.0,
             base,
@@ -67,20 +74,15 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
         all.filter(|(passage, _)| is_meant(query, passage))
     };
     let mut beside = Beside {
-        best: 0.0,
+        best: None,
         names_unknown,
         words_unknown: query.mode == Mode::Hybrid
             && meant().all(|(_, score)| score.share == Some(0.0)),
     };
-    let worthwhile = meant().filter(|(_, score)| score.is_worthwhile(beside));
-    let best = worthwhile.map(|(_, score)| score.own());
-    beside.best = best.fold(0.0, f32::max);
-    let mut conversations: HashMap<String, f32> = HashMap::new();
-    for (passage, score) in meant() {
-        let best = conversations.entry(passage.session_id.clone());
-        let best = best.or_default();
-        *best = best.max(score.own());
-    }
+    let finds = meant().filter(|(_, score)| score.is_find(beside));
+    let finds = finds.map(|(_, score)| score.own());
+    beside.best = finds.max_by(f32::total_cmp);
+    let conversations = conversations(meant());
     let placed = |passage: &Passage, score: Score| Score {
         conversation: conversations
             .get(&passage.session_id)
@@ -128,6 +130,34 @@ pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, ways: Vec<Way>)
     Ranked { passages, done }
 }
 
+/// Returns what the best passage of each conversation scores by itself.
+fn conversations<'p>(passages: impl Iterator<Item = &'p (Passage, Score)>) -> HashMap<String, f32> {
+    let mut conversations: HashMap<String, f32> = HashMap::new();
+    for (passage, score) in passages {
+        let best = conversations.entry(passage.session_id.clone());
+        let best = best.or_default();
+        *best = best.max(score.own());
+    }
+    conversations
+}
+
+/// Is a text taken apart.
+struct Text {
+    keys: HashSet<String>,
+    /// How many of its words say something.
+    telling: usize,
+}
+
+impl Text {
+    fn of(text: &str) -> Text {
+        let words = words(text);
+        Text {
+            telling: words.iter().filter(|word| !word.is_stop).count(),
+            keys: keys(words),
+        }
+    }
+}
+
 /// Is what one way of looking has found, compared with the query.
 struct Scored {
     passages: Vec<(Passage, Score)>,
@@ -147,6 +177,7 @@ fn is_same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::finding::candidates::Way;
     use crate::store::tables::{Filter, Scope};
     use crate::timeframe::Zone;
 
@@ -169,7 +200,13 @@ mod tests {
         let good = |id| (passage(id, "a deadlock of the pool"), Some(0.8));
         let poor = || (passage("poor", "dogs bark"), Some(-0.1));
         let way = |passages, complete| Way { passages, complete };
-        let done = |ways| rank(&query, &terms, &sample, ways).done;
+        let done = |ways| {
+            let candidates = Candidates {
+                ways,
+                questions: HashMap::new(),
+            };
+            rank(&query, &terms, &sample, candidates).done
+        };
         let close = || way(vec![good("a"), good("b")], false);
         assert!(!done(vec![close(), way(vec![poor(), good("c")], false)]));
         assert!(!done(vec![close(), way(vec![good("c"), poor()], true)]));

@@ -18,6 +18,9 @@ const TOLD_LATER: i64 = 3;
 /// Of an identifier whose parts alone are there half is there.
 const IN_PARTS: f32 = 0.5;
 
+/// What unknown names weigh in a query that is about them: a stray `IDE` in a long question is not what it asks for.
+const UNKNOWN: f32 = 0.25;
+
 /// How many passages a full-text index looks through, some 30 ms: it is asked for the rarest words first. What has none of them is no
 /// answer where so many have the others.
 const LOOKED_THROUGH: usize = 500_000;
@@ -223,7 +226,7 @@ impl Terms {
         })
     }
 
-    /// Returns whether something is named that neither the sample nor any of the texts mentions, whose keys these are.
+    /// Returns whether a good part of the query is names that neither the sample nor any of the texts mentions, whose keys these are.
     pub fn names_unknown<'t>(
         &self,
         sample: &Sample,
@@ -240,7 +243,9 @@ impl Terms {
             }
             unknown.retain(|name| !known.contains(*name));
         }
-        !unknown.is_empty()
+        let unknown: f32 = unknown.iter().map(|name| sample.weight(name)).sum();
+        let all: f32 = self.words.iter().map(|term| term.weight).sum();
+        unknown > 0.0 && unknown >= UNKNOWN * all
     }
 }
 

@@ -67,6 +67,10 @@ fn what_is_named_and_never_mentioned_is_noticed() {
         |query: &str| terms(query).names_unknown(&sample(), [keys(words("about Redis"))].iter());
     assert!(unknown("Kafka is full") && unknown("error E0382"));
     assert!(!unknown("PG_LOCK is kept in Redis") && !unknown("kafka is full"));
+    // In passing it is not what is asked for.
+    assert!(!unknown(
+        "a terminal cannot launch our own code as the IDE can"
+    ));
     assert!(!unknown("was the pool full in May 2023, or in June"));
 }
 

@@ -15,7 +15,7 @@ use crate::ui::suggestion;
 pub fn meant(
     error: &clap::Error,
     arguments: &[OsString],
-    mut command: Command,
+    command: impl FnOnce() -> Command,
 ) -> Option<Result<String, Hinted>> {
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) {
         return of_a_chat(flag, error).map(Err);
@@ -29,6 +29,7 @@ pub fn meant(
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
+    let mut command = command();
     command.build();
     if let Some((name, around)) = around(&mut command, before) {
         return Some(match (word.as_str(), name) {

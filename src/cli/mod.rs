@@ -58,8 +58,9 @@ pub enum Exit {
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     tools::keep_private();
-    let arguments = settled(parser::command(), arguments.into_iter().collect());
-    let (global, who, sub) = match parser::read(&arguments) {
+    let command = parser::command();
+    let arguments = settled(&command, arguments.into_iter().collect());
+    let (global, who, sub) = match parser::read(command, &arguments) {
         Ok(read) => read,
         Err(error) => return misread(&error, &arguments),
     };
@@ -98,17 +99,15 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let ui = Ui::new(json, Color::Auto, Zone::default());
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     // When nobody reads it there is nobody to tell.
-    drop(
-        match elsewhere::meant(error, arguments, parser::command()) {
-            Some(Ok(help)) => {
-                drop(ui.help(&help));
-                return Exit::Done;
-            }
-            Some(Err(hinted)) => ui.error(&hinted.into()),
-            None if is_help && !json => error.print().map_err(Into::into),
-            None => ui.usage(error),
-        },
-    );
+    drop(match elsewhere::meant(error, arguments, parser::command) {
+        Some(Ok(help)) => {
+            drop(ui.help(&help));
+            return Exit::Done;
+        }
+        Some(Err(hinted)) => ui.error(&hinted.into()),
+        None if is_help && !json => error.print().map_err(Into::into),
+        None => ui.usage(error),
+    });
     match error.use_stderr() {
         true => Exit::Usage,
         false => Exit::Done,

@@ -62,13 +62,13 @@ pub enum Bare {
 }
 
 /// Reads the command line, the program's name first. Nothing but options begins a chat, where somebody is there to type.
-pub fn read(arguments: &[OsString]) -> Result<(Global, Who, Sub), clap::Error> {
-    let cli = Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)?;
+pub fn read(command: Command, arguments: &[OsString]) -> Result<(Global, Who, Sub), clap::Error> {
+    let cli = Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
     let sub = match cli.command {
         Some(sub) => sub,
         None if is_watched() => Sub::Full(Box::new(Full::Chat(ChatArgs::default()))),
         None => {
-            let command = command().arg_required_else_help(true);
+            let command = self::command().arg_required_else_help(true);
             let told = command.try_get_matches_from(arguments.iter().take(1));
             let missing = || clap::Error::new(ErrorKind::MissingSubcommand);
             return Err(told.err().unwrap_or_else(missing));

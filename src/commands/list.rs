@@ -159,13 +159,13 @@ impl Line {
             command = command.mut_subcommands(|sub| sub.mut_args(plain));
         }
         let words = words.iter().map(OsString::from).collect();
-        let matches = command.try_get_matches_from(settled(Line::command(), words))?;
+        let matches = command.try_get_matches_from(settled(&Line::command(), words))?;
         Line::from_arg_matches(&matches)
     }
 }
 
 /// Puts the options of a line before the words of its query; see [`query::settled`].
-pub fn settled(command: clap::Command, line: Vec<OsString>) -> Vec<OsString> {
+pub fn settled(command: &clap::Command, line: Vec<OsString>) -> Vec<OsString> {
     let queries = ["/search", "/similar", "/facts", "/recall", "/sessions"];
     query::settled(command, line, &queries)
 }
@@ -259,7 +259,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, expected: &str) {
         let words = line.split(' ').map(OsString::from).collect();
-        let settled = settled(Line::command(), words);
+        let settled = settled(&Line::command(), words);
         let settled: Vec<_> = settled.iter().map(|word| word.to_string_lossy()).collect();
         assert_eq!(settled.join(" "), expected);
     }

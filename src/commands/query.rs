@@ -6,10 +6,17 @@ use clap::{Arg, ArgAction, Command};
 
 /// Puts the options of a command that takes a query before its words: a flag that it does not know is a word, and so is one that lacks
 /// its value. What is nearly an option stays one, so that the slip is told. A line of another command stays as it is.
-pub fn settled(mut command: Command, line: Vec<OsString>, queries: &[&str]) -> Vec<OsString> {
-    if !line.iter().any(|word| is_flag(word)) {
+pub fn settled(command: &Command, line: Vec<OsString>, queries: &[&str]) -> Vec<OsString> {
+    let are_called = |sub: &Command| {
+        let mut names = sub.get_all_aliases().chain([sub.get_name()]);
+        names.any(|name| line.iter().any(|word| word == name))
+    };
+    let mut subs = command.get_subcommands();
+    let is_query = subs.any(|sub| queries.contains(&sub.get_name()) && are_called(sub));
+    if !is_query || !line.iter().any(|word| is_flag(word)) {
         return line;
     }
+    let mut command = command.clone();
     command.build();
     let mut at = usize::from(!command.is_no_binary_name_set());
     while let Some(flag) = line.get(at).filter(|word| is_flag(word)) {

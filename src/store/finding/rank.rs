@@ -15,7 +15,7 @@ const PASSING: f32 = 0.8;
 
 /// There are models to which all texts are alike, as E5 is: a cosine says how much more than others two are. Those to which a history
 /// of one matter is are below this.
-const NARROW: f32 = 0.4;
+const NARROW: f32 = 0.5;
 
 /// Holds the best passage of each interaction, best first.
 pub struct Ranked {

@@ -1,6 +1,5 @@
 //! The passages that may answer a query: those closest in meaning, those with its words, those with its phrases.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
@@ -51,70 +50,57 @@ pub struct Way {
     pub complete: bool,
 }
 
-/// Is all that may answer a query.
-pub struct Candidates {
-    pub ways: Vec<Way>,
-    /// How alike the questions are whose answers there are pieces of: their cosines, by interaction.
-    pub questions: HashMap<String, f32>,
-}
+/// Is what looking for the meaning has come to: passages with their cosines.
+pub type Near = Result<Vec<(Passage, f32)>>;
+/// Is what looking for the words has come to: passages, and of each list of them whether that is all.
+pub type Worded = Result<Vec<(Vec<Passage>, bool)>>;
 
 impl Store {
-    /// Returns what may answer: at most so many passages of each way of looking.
-    pub(super) async fn candidates(
+    /// Returns the passages closest in meaning.
+    pub(super) async fn near(
         &self,
         query: &SearchQuery,
-        terms: &Terms,
         vector: Option<&[f32]>,
         limit: usize,
-        notices: &mut Vec<Error>,
-    ) -> Result<Candidates> {
-        let ways = self.ways(query, terms, vector, limit, notices).await?;
-        let mut questions = HashMap::new();
-        if let Some(vector) = vector {
-            match self.questions(&ways, vector).await {
-                Ok(known) => questions = known,
-                Err(error) => note(
-                    notices,
-                    error.context("compared answers without their questions"),
-                ),
-            }
-        }
-        Ok(Candidates { ways, questions })
+    ) -> Near {
+        let Some(vector) = vector.filter(|_| !query.has_quotes()) else {
+            return Ok(Vec::new());
+        };
+        self.passages
+            .nearest("embedding", vector, query.expr(), &PASSAGE, limit)
+            .await
     }
 
-    async fn ways(
+    /// Returns the passages with words of the query, or where it has phrases, with these.
+    pub(super) async fn worded(
         &self,
         query: &SearchQuery,
         terms: &Terms,
-        vector: Option<&[f32]>,
         limit: usize,
         notices: &mut Vec<Error>,
-    ) -> Result<Vec<Way>> {
-        if !terms.phrases().is_empty() {
-            let quoting = self.quoting(query, terms, limit.max(QUOTING), notices);
-            return Ok(vec![Way {
-                passages: compared(quoting.await?, vector),
-                complete: true,
-            }]);
+    ) -> Worded {
+        if query.has_quotes() {
+            let limit = limit.max(QUOTING);
+            let quoting = self.quoting(query, terms, limit, notices).await?;
+            return Ok(vec![(quoting, true)]);
         }
-        let filter = query.expr();
-        let meaning = async {
-            let Some(vector) = vector else {
-                return Ok(Vec::new());
-            };
-            self.passages
-                .nearest("embedding", vector, filter.clone(), &PASSAGE, limit)
-                .await
-        };
-        let words = async {
-            if query.mode == Mode::Semantic {
-                return Ok(Vec::new());
-            }
-            let context = "the full-text index cannot be searched";
-            self.worded(query, terms, limit).await.context(context)
-        };
-        let (meaning, words) = tokio::join!(meaning, words);
-        let meaning = match meaning {
+        if query.mode == Mode::Semantic {
+            return Ok(Vec::new());
+        }
+        let context = "the full-text index cannot be searched";
+        self.having(query, terms, limit).await.context(context)
+    }
+
+    /// Puts together what each way of looking has found. Where one is broken, the other one counts, and that is said.
+    pub(super) fn together(
+        query: &SearchQuery,
+        vector: Option<&[f32]>,
+        limit: usize,
+        found: (Near, Worded),
+        notices: &mut Vec<Error>,
+    ) -> Result<Vec<Way>> {
+        let (near, words) = found;
+        let near = match near {
             Ok(near) => near,
             Err(error) if query.mode == Mode::Hybrid && words.is_ok() => {
                 note(notices, error.context("looked for the words alone"));
@@ -124,19 +110,19 @@ impl Store {
         };
         let words = match words {
             Ok(words) => words,
-            Err(error) if query.mode == Mode::Hybrid && vector.is_some() => {
+            Err(error) if query.mode == Mode::Hybrid && vector.is_some() && !query.has_quotes() => {
                 note(notices, error.context("looked for the meaning alone"));
                 Vec::new()
             }
             Err(error) => return Err(error),
         };
-        let meaning = meaning.into_iter();
-        let meaning: Vec<_> = meaning
+        let near = near.into_iter();
+        let near: Vec<_> = near
             .map(|(passage, cosine)| (passage, Some(cosine)))
             .collect();
         let mut ways = vec![Way {
-            complete: meaning.len() < limit,
-            passages: meaning,
+            complete: near.len() < limit,
+            passages: near,
         }];
         ways.extend(words.into_iter().map(|(passages, complete)| Way {
             passages: compared(passages, vector),
@@ -146,12 +132,7 @@ impl Store {
     }
 
     /// Returns passages with words of a query, those of actions apart, and of each whether that is all.
-    async fn worded(
-        &self,
-        query: &SearchQuery,
-        terms: &Terms,
-        limit: usize,
-    ) -> Result<Vec<(Vec<Passage>, bool)>> {
+    async fn having(&self, query: &SearchQuery, terms: &Terms, limit: usize) -> Worded {
         let is_indexed = has_words(&self.passages, "text").await?;
         let action = || lit(Origin::Action.as_str());
         let said = query
@@ -305,7 +286,9 @@ impl Store {
             return Ok(Arc::clone(sample));
         }
         let theirs = self.passages.count(filter.scope_expr()).await?;
-        let some = (theirs > SAMPLED).then(|| col("passage_id").lt(lit(share(SAMPLED, theirs))));
+        // Those of so many turns: an index has these ids in order, and they are random.
+        let some =
+            (theirs > SAMPLED).then(|| col("interaction_id").lt(lit(share(SAMPLED, theirs))));
         let some = filter
             .scope_expr()
             .into_iter()
@@ -356,7 +339,7 @@ pub(super) fn compared(
     passages.into_iter().map(compared).collect()
 }
 
-fn note(notices: &mut Vec<Error>, notice: Error) {
+pub(super) fn note(notices: &mut Vec<Error>, notice: Error) {
     // Looked for again with more candidates, it fails again.
     let text = notice.to_string();
     if !notices.iter().any(|known| known.to_string() == text) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::candidates::Candidates;
+use super::candidates::Way;
 use super::score::{Beside, Score};
 use super::search::{Mode, SearchQuery};
 use super::terms::Terms;
@@ -24,110 +24,169 @@ pub struct Ranked {
     pub done: bool,
 }
 
-/// Ranks the passages that each way of looking has found.
-pub fn rank(query: &SearchQuery, terms: &Terms, sample: &Sample, candidates: Candidates) -> Ranked {
-    let Candidates { ways, questions } = candidates;
-    let all = || ways.iter().flat_map(|way| &way.passages);
-    // Both ways find most of what is good: a text is taken apart once.
-    let mut there: HashMap<String, Text> = HashMap::new();
-    for (passage, _) in all() {
-        let text = there.entry(passage.passage_id.clone());
-        text.or_insert_with(|| Text::of(&passage.text));
-    }
-    let texts = there.values().map(|text| &text.keys);
-    let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
-    let base = Some(sample.alike()).filter(|alike| *alike > NARROW);
-    let base = base.unwrap_or_default();
-    let compares = all().any(|(_, similarity)| similarity.is_some());
-    let score = |(passage, similarity): (Passage, Option<f32>)| {
-        let text = &there[&passage.passage_id];
-        let answers = passage.origin() == Some(Origin::Response);
-        let question = questions.get(&passage.interaction_id).copied();
-        let mut score = Score {
-            similarity,
-            question: question.filter(|_| answers),
-            share: Some(terms.share_of(&text.keys)),
-            telling: text.telling,
-            is_timely: terms.is_timely(passage.timestamp),
-            conversation: 0.0,
-            base,
-            compares,
+/// Holds what may answer a query with its scores.
+pub struct Scored<'q> {
+    query: &'q SearchQuery,
+    terms: &'q Terms,
+    ways: Vec<ScoredWay>,
+    names_unknown: bool,
+}
+
+/// Is what one way of looking has found, compared with the query.
+struct ScoredWay {
+    passages: Vec<(Passage, Score)>,
+    complete: bool,
+}
+
+impl<'q> Scored<'q> {
+    /// Compares the passages that each way of looking has found with the query.
+    pub fn of(
+        query: &'q SearchQuery,
+        terms: &'q Terms,
+        sample: &Sample,
+        ways: Vec<Way>,
+    ) -> Scored<'q> {
+        let all = || ways.iter().flat_map(|way| &way.passages);
+        // Both ways find most of what is good: a text is taken apart once.
+        let mut there: HashMap<String, Text> = HashMap::new();
+        for (passage, _) in all() {
+            let text = there.entry(passage.passage_id.clone());
+            text.or_insert_with(|| Text::of(&passage.text));
+        }
+        let texts = there.values().map(|text| &text.keys);
+        let names_unknown = query.mode == Mode::Hybrid && terms.names_unknown(sample, texts);
+        let base = Some(sample.alike()).filter(|alike| *alike > NARROW);
+        let base = base.unwrap_or_default();
+        let compares = all().any(|(_, similarity)| similarity.is_some());
+        let score = |(passage, similarity): (Passage, Option<f32>)| {
+            let text = &there[&passage.passage_id];
+            let weight = if query.asks_for(passage.origin()) {
+                1.0
+            } else {
+                PASSING
+            };
+            let share = (query.mode != Mode::Semantic).then(|| terms.share_of(&text.keys) * weight);
+            let score = Score {
+                similarity,
+                question: None,
+                share,
+                telling: text.telling,
+                is_timely: terms.is_timely(passage.timestamp),
+                conversation: 0.0,
+                base,
+                compares,
+            };
+            (passage, score)
         };
-        let weight = if query.asks_for(passage.origin()) {
-            1.0
-        } else {
-            PASSING
-        };
-        let share = score.share.map(|share| share * weight);
-        score.share = share.filter(|_| query.mode != Mode::Semantic);
-        (passage, score)
-    };
-    let ways: Vec<Scored> = ways
-        .into_iter()
-        .map(|way| Scored {
+        let scored = |way: Way| ScoredWay {
             passages: way.passages.into_iter().map(score).collect(),
             complete: way.complete,
-        })
-        .collect();
-    let meant = || {
-        let all = ways.iter().flat_map(|way| &way.passages);
-        all.filter(|(passage, _)| is_meant(query, passage))
-    };
-    let mut beside = Beside {
-        best: None,
-        names_unknown,
-        words_unknown: query.mode == Mode::Hybrid
-            && meant().all(|(_, score)| score.share == Some(0.0)),
-    };
-    let finds = meant().filter(|(_, score)| score.is_find(beside));
-    let finds = finds.map(|(_, score)| score.own());
-    beside.best = finds.max_by(f32::total_cmp);
-    let conversations = conversations(meant());
-    let placed = |passage: &Passage, score: Score| Score {
-        conversation: conversations
-            .get(&passage.session_id)
-            .copied()
-            .unwrap_or_default(),
-        ..score
-    };
-    let is_shown = |score: Score| match query.min_score {
-        Some(least) => score.total() >= least,
-        None => !terms.phrases().is_empty() || score.is_worthwhile(beside),
-    };
-    // Where the last of a list is not worth showing, those after it are not, either.
-    let is_done = |way: &Scored| {
-        let last = way.passages.last();
-        way.complete || last.is_none_or(|(passage, score)| !is_shown(placed(passage, *score)))
-    };
-    let done = ways.iter().all(is_done);
-
-    let mut seen = HashSet::new();
-    let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
-    for (passage, score) in ways.into_iter().flat_map(|way| way.passages) {
-        let score = placed(&passage, score);
-        if !is_meant(query, &passage)
-            || !is_shown(score)
-            || !seen.insert(passage.passage_id.clone())
-        {
-            continue;
-        }
-        let better = best
-            .get(&passage.interaction_id)
-            .is_none_or(|(_, known)| known.total() < score.total());
-        if better {
-            best.insert(passage.interaction_id.clone(), (passage, score));
+        };
+        Scored {
+            query,
+            terms,
+            ways: ways.into_iter().map(scored).collect(),
+            names_unknown,
         }
     }
-    let mut passages: Vec<_> = best.into_values().collect();
-    // Of those that are as good as each other the latest is first.
-    passages.sort_by(|(a, left), (b, right)| {
-        right
-            .total()
-            .total_cmp(&left.total())
-            .then_with(|| b.timestamp.cmp(&a.timestamp))
-            .then_with(|| a.interaction_id.cmp(&b.interaction_id))
-    });
-    Ranked { passages, done }
+
+    /// Returns the interactions with the best passages, best first.
+    pub fn best(&self, count: usize) -> Vec<String> {
+        let mut best: HashMap<&str, f32> = HashMap::new();
+        for (passage, score) in self.meant() {
+            let known = best.entry(&passage.interaction_id).or_default();
+            *known = known.max(score.own());
+        }
+        let mut best: Vec<(&str, f32)> = best.into_iter().collect();
+        best.sort_by(|(a, left), (b, right)| right.total_cmp(left).then_with(|| a.cmp(b)));
+        best.truncate(count);
+        best.into_iter().map(|(id, _)| id.to_owned()).collect()
+    }
+
+    /// Has pieces of answers read with their questions, whose cosines these are, by interaction.
+    #[must_use]
+    pub fn with(mut self, questions: &HashMap<String, f32>) -> Scored<'q> {
+        for (passage, score) in self.ways.iter_mut().flat_map(|way| &mut way.passages) {
+            if passage.origin() == Some(Origin::Response) {
+                score.question = questions.get(&passage.interaction_id).copied();
+            }
+        }
+        self
+    }
+
+    fn meant(&self) -> impl Iterator<Item = &(Passage, Score)> {
+        let all = self.ways.iter().flat_map(|way| &way.passages);
+        all.filter(|(passage, _)| is_meant(self.query, passage))
+    }
+
+    /// Returns what to judge each by.
+    fn beside(&self) -> Beside {
+        let mut meant = self.meant();
+        let beside = Beside {
+            best: None,
+            names_unknown: self.names_unknown,
+            words_unknown: self.query.mode == Mode::Hybrid
+                && meant.all(|(_, score)| score.share == Some(0.0)),
+        };
+        let finds = self.meant().filter(|(_, score)| score.is_find(beside));
+        let finds = finds.map(|(_, score)| score.own());
+        Beside {
+            best: finds.max_by(f32::total_cmp),
+            ..beside
+        }
+    }
+
+    /// Puts them in order, those that are worth it.
+    pub fn ranked(self) -> Ranked {
+        let (query, beside) = (self.query, self.beside());
+        let conversations = conversations(self.meant());
+        let placed = |passage: &Passage, score: Score| Score {
+            conversation: conversations
+                .get(&passage.session_id)
+                .copied()
+                .unwrap_or_default(),
+            ..score
+        };
+        let quotes = !self.terms.phrases().is_empty();
+        let is_shown = |score: Score| match query.min_score {
+            Some(least) => score.total() >= least,
+            None => quotes || score.is_worthwhile(beside),
+        };
+        // Where the last of a list is not worth showing, those after it are not, either.
+        let is_done = |way: &ScoredWay| {
+            let last = way.passages.last();
+            way.complete || last.is_none_or(|(passage, score)| !is_shown(placed(passage, *score)))
+        };
+        let done = self.ways.iter().all(is_done);
+
+        let mut seen = HashSet::new();
+        let mut best: HashMap<String, (Passage, Score)> = HashMap::new();
+        for (passage, score) in self.ways.into_iter().flat_map(|way| way.passages) {
+            let score = placed(&passage, score);
+            if !is_meant(query, &passage)
+                || !is_shown(score)
+                || !seen.insert(passage.passage_id.clone())
+            {
+                continue;
+            }
+            let better = best
+                .get(&passage.interaction_id)
+                .is_none_or(|(_, known)| known.total() < score.total());
+            if better {
+                best.insert(passage.interaction_id.clone(), (passage, score));
+            }
+        }
+        let mut passages: Vec<_> = best.into_values().collect();
+        // Of those that are as good as each other the latest is first.
+        passages.sort_by(|(a, left), (b, right)| {
+            right
+                .total()
+                .total_cmp(&left.total())
+                .then_with(|| b.timestamp.cmp(&a.timestamp))
+                .then_with(|| a.interaction_id.cmp(&b.interaction_id))
+        });
+        Ranked { passages, done }
+    }
 }
 
 /// Returns what the best passage of each conversation scores by itself.
@@ -158,12 +217,6 @@ impl Text {
     }
 }
 
-/// Is what one way of looking has found, compared with the query.
-struct Scored {
-    passages: Vec<(Passage, Score)>,
-    complete: bool,
-}
-
 /// Returns whether a passage is looked for at all.
 fn is_meant(query: &SearchQuery, passage: &Passage) -> bool {
     let mut repeats = query.ignore.iter();
@@ -177,7 +230,6 @@ fn is_same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::finding::candidates::Way;
     use crate::store::tables::{Filter, Scope};
     use crate::timeframe::Zone;
 
@@ -200,13 +252,7 @@ mod tests {
         let good = |id| (passage(id, "a deadlock of the pool"), Some(0.8));
         let poor = || (passage("poor", "dogs bark"), Some(-0.1));
         let way = |passages, complete| Way { passages, complete };
-        let done = |ways| {
-            let candidates = Candidates {
-                ways,
-                questions: HashMap::new(),
-            };
-            rank(&query, &terms, &sample, candidates).done
-        };
+        let done = |ways| Scored::of(&query, &terms, &sample, ways).ranked().done;
         let close = || way(vec![good("a"), good("b")], false);
         assert!(!done(vec![close(), way(vec![poor(), good("c")], false)]));
         assert!(!done(vec![close(), way(vec![good("c"), poor()], true)]));

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use lancedb::expr::{DfExpr, col, is_in, lit};
 
-use super::rank::{Ranked, rank};
+use super::candidates::note;
+use super::rank::{Ranked, Scored};
 use super::score::Score;
-use super::terms::Terms;
+use super::terms::{Terms, phrases};
 use crate::store::open::Store;
 use crate::store::tables::{Filter, Interaction, Origin, Passage, SHOWN};
 use crate::timeframe::Zone;
@@ -16,6 +17,10 @@ use crate::timeframe::Zone;
 /// How many passages each way of looking contributes at least, and at most where few of them make a hit of their own.
 const CANDIDATES: usize = 60;
 const MOST_CANDIDATES: usize = 4_000;
+/// For each hit the answers of so many interactions are read with their questions, and so many interactions more than hits are read at
+/// the same time: most of them stay among the best.
+const ANSWERS: usize = 4;
+const SPARE: usize = 6;
 
 /// Says how to look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -85,6 +90,11 @@ impl SearchQuery {
         self.sources.is_empty() || sources.any(|source| *source != Origin::Action)
     }
 
+    /// Returns whether something must be there as it stands.
+    pub(super) fn has_quotes(&self) -> bool {
+        self.quoted && !phrases(&self.text).is_empty()
+    }
+
     /// Returns the condition on passages.
     pub(super) fn expr(&self) -> Option<DfExpr> {
         let sources = self.sources.iter().map(|source| lit(source.as_str()));
@@ -144,7 +154,7 @@ impl Store {
     ///
     /// Where one way of looking is broken the other goes on, and says so.
     pub async fn search(&self, query: &SearchQuery) -> Result<Found> {
-        let found = self.look(query).await?;
+        let found = Box::pin(self.look(query)).await?;
         let has_words = |found: &Found| {
             let mut shares = found.hits.iter().filter_map(|hit| hit.parts?.share);
             shares.any(|share| share > 0.0)
@@ -156,13 +166,11 @@ impl Store {
         let Some(respelt) = self.respelt(query, &found.terms).await? else {
             return Ok(found);
         };
-        let text = respelt.text;
-        let mut other = self
-            .look(&SearchQuery {
-                text,
-                ..query.clone()
-            })
-            .await?;
+        let other = SearchQuery {
+            text: respelt.text,
+            ..query.clone()
+        };
+        let mut other = Box::pin(self.look(&other)).await?;
         if !has_words(&other) {
             return Ok(found);
         }
@@ -172,62 +180,90 @@ impl Store {
 
     async fn look(&self, query: &SearchQuery) -> Result<Found> {
         let mut found = Found::default();
-        let embedding = async {
-            match query.mode {
-                Mode::Text => None,
-                _ => Some(self.embed_query(&query.text).await),
-            }
-        };
-        // One computes while the other reads.
-        let (embedded, sample) = tokio::join!(embedding, self.sample(&query.filter));
-        let vector = match embedded {
-            Some(Err(error)) if query.mode == Mode::Hybrid => {
-                let error = error.context("looked for the words alone");
-                found.notices.push(error);
-                None
-            }
-            embedded => embedded.transpose()?,
-        };
-        let sample = sample?;
-        let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
         let mut fetched = query.limit.saturating_mul(5).max(CANDIDATES);
+        let mut notices = Vec::new();
+        // One computes while the other reads.
+        let meaning = async {
+            let vector = self.meaning_of(query, &mut found.notices).await?;
+            let near = self.near(query, vector.as_deref(), fetched).await;
+            anyhow::Ok((vector, near))
+        };
+        let words = async {
+            let sample = self.sample(&query.filter).await?;
+            let terms = Terms::new(&query.text, &sample, query.quoted, query.zone);
+            let words = self.worded(query, &terms, fetched, &mut notices).await;
+            anyhow::Ok((sample, terms, words))
+        };
+        let (meaning, words) = tokio::join!(meaning, words);
+        let ((vector, near), (sample, terms, words)) = (meaning?, words?);
+        found.notices.append(&mut notices);
+        let vector = vector.as_deref();
+        let mut both = (near, words);
         loop {
-            let candidates = self.candidates(
-                query,
-                &terms,
-                vector.as_deref(),
-                fetched,
-                &mut found.notices,
+            let ways = Store::together(query, vector, fetched, both, &mut found.notices)?;
+            let scored = Scored::of(query, &terms, &sample, ways);
+            let best = scored.best(query.limit.saturating_mul(ANSWERS));
+            let first = &best[..best.len().min(query.limit.saturating_add(SPARE))];
+            let (questions, known) = tokio::join!(
+                self.questions(&best, vector),
+                self.by_id(&query.filter, first)
             );
-            let Ranked { passages, done } = rank(query, &terms, &sample, candidates.await?);
-            found.hits = self.hits(query, &terms, passages).await?;
+            let questions = questions.unwrap_or_else(|error| {
+                let error = error.context("compared answers without their questions");
+                note(&mut found.notices, error);
+                HashMap::new()
+            });
+            let Ranked { passages, done } = scored.with(&questions).ranked();
+            found.hits = self.hits(query, &terms, passages, known?).await?;
             fetched = fetched.saturating_mul(4);
             let enough = found.hits.len() == query.limit;
             if done || enough || fetched > MOST_CANDIDATES.max(query.limit.saturating_mul(20)) {
                 found.terms = terms;
                 return Ok(found);
             }
+            both = tokio::join!(
+                self.near(query, vector, fetched),
+                self.worded(query, &terms, fetched, &mut found.notices)
+            );
         }
     }
 
-    /// Fills in the interactions, each question and answer once, best first.
+    /// Returns the vector of a query, where its meaning counts.
+    async fn meaning_of(
+        &self,
+        query: &SearchQuery,
+        notices: &mut Vec<Error>,
+    ) -> Result<Option<Vec<f32>>> {
+        if query.mode == Mode::Text {
+            return Ok(None);
+        }
+        match self.embed_query(&query.text).await {
+            Err(error) if query.mode == Mode::Hybrid => {
+                notices.push(error.context("looked for the words alone"));
+                Ok(None)
+            }
+            embedded => embedded.map(Some),
+        }
+    }
+
+    /// Fills in the interactions, each question and answer once, best first; some of them are known.
     async fn hits(
         &self,
         query: &SearchQuery,
         terms: &Terms,
         ranked: Vec<(Passage, Score)>,
+        mut known: HashMap<String, Interaction>,
     ) -> Result<Vec<Hit>> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut places: HashMap<(String, String), usize> = HashMap::new();
         // Interactions are read as they are needed: there are many more candidates than hits.
         for some in ranked.chunks(query.limit.saturating_add(2)) {
-            let ids = some
-                .iter()
-                .map(|(passage, _)| passage.interaction_id.clone());
-            let mut interactions = self.by_id(&query.filter, &ids.collect::<Vec<_>>()).await?;
+            let ids = some.iter().map(|(passage, _)| &passage.interaction_id);
+            let ids = ids.filter(|id| !known.contains_key(*id)).cloned();
+            known.extend(self.by_id(&query.filter, &ids.collect::<Vec<_>>()).await?);
             for (passage, score) in some {
                 // A passage whose interaction is not there yet belongs to a turn that is just being recorded.
-                let Some(interaction) = interactions.remove(&passage.interaction_id) else {
+                let Some(interaction) = known.remove(&passage.interaction_id) else {
                     continue;
                 };
                 let said = (interaction.query.clone(), interaction.response.clone());

@@ -6,6 +6,8 @@ use std::panic::AssertUnwindSafe;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use lancedb::DistanceType;
+use lancedb::datafusion::common::Column;
+use lancedb::expr::{DfExpr, expr_to_sql_string};
 use lancedb::index::scalar::{BTreeIndexBuilder, BitmapIndexBuilder, FtsIndexBuilder};
 use lancedb::index::vector::IvfRqIndexBuilder;
 use lancedb::index::{Index, IndexConfig, IndexType};
@@ -27,6 +29,10 @@ const BITS: u32 = 1;
 /// nearest ones. Without one LanceDB looks into as many as are near.
 const PROBED: usize = 4;
 const MOST_PROBED: usize = 64;
+/// Of so few rows that fulfil a condition each is compared: they may lie in any part.
+const FEW: usize = 5_000;
+/// What conditions are on that may leave few rows; to count all of a user's takes time, and seldom helps.
+const NARROWING: [&str; 3] = ["timestamp", "session_id", "interaction_id"];
 /// So many new vectors, or a hundredth of all, are looked through beside the index before it is updated.
 const MANY_NEW: usize = 1_000;
 
@@ -104,8 +110,20 @@ fn vectors() -> IvfRqIndexBuilder {
         .num_bits(BITS)
 }
 
-/// Returns how many parts of an index of so many vectors are looked into at least, where there is a condition.
-pub fn probes(rows: usize) -> usize {
+/// Returns how many parts of an index of vectors are looked into at least, where there is a condition; none, where it leaves so few
+/// rows that each is compared.
+pub async fn probes(table: &lancedb::Table, condition: &DfExpr) -> Result<Option<usize>> {
+    let narrows = |column: &Column| NARROWING.contains(&column.name());
+    if condition.column_refs().into_iter().any(narrows) {
+        let these = table.count_rows(Some(expr_to_sql_string(condition)?));
+        if these.await? <= FEW {
+            return Ok(None);
+        }
+    }
+    Ok(Some(probed(table.count_rows(None).await?)))
+}
+
+fn probed(rows: usize) -> usize {
     let parts = rows / usize::try_from(PART).unwrap_or(usize::MAX);
     (parts / PROBED).clamp(1, MOST_PROBED)
 }

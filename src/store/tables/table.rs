@@ -30,9 +30,6 @@ use crate::store::words::Hinted;
 const REFINED: usize = 240;
 const REFINED_TIMES: usize = 4;
 
-/// Of so few rows that fulfil a condition each is compared: they may lie in any part of an index.
-const FEW: usize = 5_000;
-
 /// Is one row of a table. Its fields are named like the columns; `serde(default)` fills in columns that were not selected.
 pub trait Record: Serialize + DeserializeOwned {
     /// The name of the table.
@@ -263,26 +260,24 @@ impl<R: Record> Table<R> {
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
         let _pass = self.locks.enter().await?;
-        let (mut probes, mut is_exact) = (1, false);
-        if let Some(filter) = &filter {
-            probes = index::probes(self.inner.count_rows(None).await?);
-            let these = self.inner.count_rows(Some(expr_to_sql_string(filter)?));
-            is_exact = these.await? <= FEW;
-        }
+        let probes = match &filter {
+            Some(filter) => index::probes(&self.inner, filter).await?,
+            None => Some(1),
+        };
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
         let factor = REFINED.div_ceil(limit.max(1)).max(REFINED_TIMES);
-        let nearest = self.query(filter, &columns).nearest_to(vector)?;
-        let nearest = match is_exact {
-            true => nearest.bypass_vector_index(),
-            false => nearest,
+        let query = self.query(filter, &columns).nearest_to(vector)?;
+        let query = match probes {
+            Some(_) => query,
+            None => query.bypass_vector_index(),
         };
         // Without a limit to its parts it looks into more of them, as they are near, and until it has enough rows of those that the
         // filter lets through.
-        let query = nearest
+        let query = query
             .column(column)
             .distance_type(DistanceType::Cosine)
             .refine_factor(u32::try_from(factor)?)
-            .minimum_nprobes(probes)?
+            .minimum_nprobes(probes.unwrap_or(1))?
             .maximum_nprobes(None)?
             .limit(limit);
         let batches: Vec<RecordBatch> = query.execute().await?.try_collect().await?;

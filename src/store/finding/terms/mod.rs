@@ -290,7 +290,7 @@ fn note_names(query: &str, word: &Word, names: &mut HashSet<String>) {
 }
 
 /// Returns what stands between double quotes.
-fn phrases(query: &str) -> Vec<String> {
+pub fn phrases(query: &str) -> Vec<String> {
     let phrases = quoted_parts(query).map(|at| plain(&query[at]));
     phrases.filter(|phrase| !phrase.is_empty()).collect()
 }

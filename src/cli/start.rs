@@ -60,7 +60,7 @@ fn full(sub: Full, global: &Global, who: Who, ui: &Ui) -> Result<Outcome> {
                 let memory = opening::remember(options, false, username, &config, ui).await?;
                 let store = Arc::clone(&memory.store);
                 let mut shown = Shown::default();
-                let running = command.run(&memory, &mut shown, ui);
+                let running = Box::pin(command.run(&memory, &mut shown, ui));
                 let running = until_interrupted(running, &store, ui);
                 match running.await {
                     Some(result) => result.map(|()| Outcome::Done),

@@ -167,16 +167,19 @@ impl Store {
         self.check_embedder().await?;
         let mut sessions: Vec<&Session> = turns.iter().map(|turn| &turn.session).collect();
         sessions.dedup_by_key(|session| &session.session_id);
-        self.ensure_sessions(&sessions).await?;
-        let (passages, failure) = self.passages_of(turns, embed).await;
+        // One computes while the other waits for the disk.
+        let (there, (passages, failure)) = tokio::join!(
+            self.ensure_sessions(&sessions),
+            self.passages_of(turns, embed)
+        );
+        there?;
         let mut cycles = Vec::new();
         for (turn, passages) in turns.iter_mut().zip(&passages) {
             turn.interaction.context_embedding = whole(passages, true);
             cycles.extend(cycle(turn, whole(passages, false))?);
         }
         let passages: Vec<Passage> = passages.into_iter().flatten().collect();
-        self.passages.add(&passages).await?;
-        self.react_cycles.add(&cycles).await?;
+        tokio::try_join!(self.passages.add(&passages), self.react_cycles.add(&cycles))?;
         let interactions: Vec<Interaction> =
             turns.iter().map(|turn| turn.interaction.clone()).collect();
         self.interactions.add(&interactions).await?;

@@ -19,8 +19,8 @@ const CANDIDATES: usize = 60;
 const MOST_CANDIDATES: usize = 4_000;
 /// For each hit the answers of so many interactions are read with their questions, and so many interactions more than hits are read at
 /// the same time: most of them stay among the best.
-const ANSWERS: usize = 4;
-const SPARE: usize = 6;
+const ANSWERS: usize = 2;
+const SPARE: usize = 4;
 
 /// Says how to look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -260,10 +260,7 @@ impl<R: Record> Table<R> {
         limit: usize,
     ) -> Result<Vec<(R, f32)>> {
         let _pass = self.locks.enter().await?;
-        let probes = match &filter {
-            Some(filter) => index::probes(&self.inner, filter).await?,
-            None => Some(1),
-        };
+        let probes = index::probes(&self.inner, filter.as_ref()).await?;
         let columns: Vec<&str> = columns.iter().copied().chain(["_distance"]).collect();
         let factor = REFINED.div_ceil(limit.max(1)).max(REFINED_TIMES);
         let query = self.query(filter, &columns).nearest_to(vector)?;

@@ -21,9 +21,9 @@ const IN_PARTS: f32 = 0.5;
 /// What unknown names weigh in a query that is about them: a stray `IDE` in a long question is not what it asks for.
 const UNKNOWN: f32 = 0.25;
 
-/// How many passages a full-text index looks through, some 30 ms: it is asked for the rarest words first. What has none of them is no
+/// How many passages a full-text index looks through, some 20 ms: it is asked for the rarest words first. What has none of them is no
 /// answer where so many have the others.
-const LOOKED_THROUGH: usize = 500_000;
+const LOOKED_THROUGH: usize = 200_000;
 /// How many words of a query count; of a longer one the rarest.
 const MOST_WORDS: usize = 64;
 

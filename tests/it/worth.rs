@@ -39,10 +39,11 @@ fn what_is_worth_it_is_shown_and_no_more() {
     const LOCK: &str = "How do deadlocks come about?";
     const NAME: &str = "Who calls getUserName?";
     const ERROR: &str = "What does ERR_CONN_42 say?";
+    const DOUGH: &str = "How long does dough rest?";
     let home = told(&[
         (LINKER, "mold, then lld: the linker takes 2 s."),
         (LOCK, "Two threads hold a lock each and want the other."),
-        ("How long does dough rest?", "Two hours in a warm place."),
+        (DOUGH, "Two hours in a warm place."),
         (NAME, "The login page, through `Session::current`."),
         (ERROR, "The peer closed the connection."),
     ]);
@@ -90,6 +91,22 @@ fn what_is_worth_it_is_shown_and_no_more() {
     assert_eq!(
         (&parts["words"], &parts["time"]),
         (&json!(1.0), &json!(false))
+    );
+    // What a piece of an answer is about may stand in its question alone.
+    let place = home.allm().args([
+        "search",
+        "hours in which warm place for the dough",
+        "--in",
+        "response",
+        "--json",
+    ]);
+    let place = &place.ok_json()["hits"][0];
+    assert_eq!(place["query"], DOUGH, "{place}");
+    let parts = &place["parts"];
+    let (meaning, question) = (parts["meaning"].as_f64(), parts["question"].as_f64());
+    assert!(
+        meaning > place["similarity"].as_f64() && question > meaning,
+        "{place}"
     );
     let shown = home.allm().args(["search", "--explain", "linker for Rust"]);
     let shown = shown.run().ok().stdout;

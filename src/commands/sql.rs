@@ -42,13 +42,13 @@ impl Args {
 pub async fn run(args: Args, memory: &Memory, ui: &Ui) -> Result<()> {
     let query = args.query.join(" ");
     if query.trim().is_empty() {
-        bail!("there is no query: `/sql SELECT count(*) FROM interactions`");
+        bail!("there is no query, such as `SELECT count(*) FROM interactions`");
     }
     let option = only_option(&query).or_else(|| late_option(&query));
     if let Some(option) = option.filter(|_| !args.is_piped) {
         bail!(Hinted {
             message: format!("`{option}` is no option there, but a comment of SQL"),
-            hint: "options come before it: `/sql --csv SELECT …`".to_owned(),
+            hint: "options come before the query: `--csv SELECT …`".to_owned(),
         });
     }
     let filter = memory.filter(args.whose.whom(), None, None).await?;

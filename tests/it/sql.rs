@@ -332,7 +332,9 @@ fn options_after_a_query_are_no_comment() {
     ] {
         let refused = home.allm().args(args.iter().copied()).run().fails(1);
         assert!(
-            refused.stderr.contains("hint: options come before the query"),
+            refused
+                .stderr
+                .contains("hint: options come before the query"),
             "{args:?}: {}",
             refused.stderr
         );

@@ -10,7 +10,7 @@ use super::rust::{Source, names};
 use crate::harness::project;
 
 /// What the top level of the repository may hold.
-const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src kernel tests assets README.md LICENSE-MIT build.rs LICENSE-APACHE \
+const TOP_LEVEL: &str = "Cargo.toml Cargo.lock build.rs src kernel tests assets README.md LICENSE-MIT LICENSE-APACHE \
     .github .ci .cargo .gitignore .git target";
 
 const LONGEST_FILE: usize = 400;

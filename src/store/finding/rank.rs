@@ -27,7 +27,6 @@ pub struct Ranked {
 /// Holds what may answer a query with its scores.
 pub struct Scored<'q> {
     query: &'q SearchQuery,
-    terms: &'q Terms,
     ways: Vec<ScoredWay>,
     names_unknown: bool,
 }
@@ -42,7 +41,7 @@ impl<'q> Scored<'q> {
     /// Compares the passages that each way of looking has found with the query.
     pub fn of(
         query: &'q SearchQuery,
-        terms: &'q Terms,
+        terms: &Terms,
         sample: &Sample,
         ways: Vec<Way>,
     ) -> Scored<'q> {
@@ -84,7 +83,6 @@ impl<'q> Scored<'q> {
         };
         Scored {
             query,
-            terms,
             ways: ways.into_iter().map(scored).collect(),
             names_unknown,
         }
@@ -147,7 +145,7 @@ impl<'q> Scored<'q> {
                 .unwrap_or_default(),
             ..score
         };
-        let quotes = !self.terms.phrases().is_empty();
+        let quotes = query.has_quotes();
         let is_shown = |score: Score| match query.min_score {
             Some(least) => score.total() >= least,
             None => quotes || score.is_worthwhile(beside),
